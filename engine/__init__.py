@@ -1,0 +1,1 @@
+"""The method of Inbetween as a library: frames and settings in, frames out."""

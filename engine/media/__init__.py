@@ -1,0 +1,1 @@
+"""Clips, movies, pictures and colour spaces on disk."""

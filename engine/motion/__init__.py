@@ -1,0 +1,1 @@
+"""How things move: optical flow, occlusion, warping, cuts."""

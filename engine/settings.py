@@ -1,0 +1,57 @@
+"""The settings of the method. protos/inbetween/v1/settings.proto describes each to its user;
+a test holds the two together, name by name and default by default."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class KeySettings:
+    """Where key frames stand."""
+
+    key_interval: int = 10
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """How the pixels of the source are to be understood."""
+
+    color_space: str = "srgb"
+
+
+@dataclass(frozen=True)
+class TranslationSettings:
+    """How key frames are painted (section 4.1)."""
+
+    painter: str = "style"
+    prompt: str = "mosaic"
+    negative_prompt: str = ""
+    strength: float = 0.8
+    seed: int = 0
+    steps: int = 20
+    guidance_scale: float = 7.5
+    model: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    controlnet: str = "lllyasviel/control_v11p_sd15_canny"
+    controlnet_weight: float = 0.7
+
+
+@dataclass(frozen=True)
+class PropagationSettings:
+    """How key frames are carried to the frames between them (section 4.2)."""
+
+    patch_size: int = 5
+    uniformity: float = 3500.0
+    search_vote_iterations: int = 6
+    color_weight: float = 6.0
+    edge_weight: float = 0.5
+    position_weight: float = 2.0
+    temporal_weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Everything that decides what a clip becomes."""
+
+    keys: KeySettings = field(default_factory=KeySettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    translation: TranslationSettings = field(default_factory=TranslationSettings)
+    propagation: PropagationSettings = field(default_factory=PropagationSettings)

@@ -1,0 +1,1 @@
+"""Key-frame painters (section 4.1 of the paper)."""
