@@ -1,0 +1,58 @@
+# make demo   a real clip through effect, server, key frames and in-betweens, into demo/output
+# make test   the tests
+# make help   the other targets
+PYTHON := .venv/bin/python
+PACKAGES := engine server panel benchmarks demo tests
+CPP_FILES = $(shell git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh')
+
+.PHONY: help setup demo test test-long check format bench plugin panel clean
+
+help:
+	@echo 'make setup      system packages, .venv, kernels, effect; quick when nothing changed'
+	@echo 'make demo       renders a real clip through the whole chain into demo/output'
+	@echo 'make test       the tests'
+	@echo 'make test-long  soaks, fuzzing, sanitizers'
+	@echo 'make check      ruff, mypy, clang-format, buf lint, import-linter'
+	@echo 'make format     writes what ruff and clang-format would'
+	@echo 'make bench      the benchmarks, as tables'
+	@echo 'make plugin     build/plugin/Inbetween.ofx.bundle'
+	@echo 'make panel      opens the key-frame panel'
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(PYTHON) -m demo
+
+test: setup
+	@$(PYTHON) -m pytest -m 'not long'
+
+test-long: setup
+	@$(PYTHON) -m pytest -m long --timeout=1800
+
+check: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/clang-format --dry-run --Werror $(CPP_FILES)
+	@.venv/bin/buf lint protos
+	@.venv/bin/lint-imports --quiet 2>/dev/null || .venv/bin/lint-imports
+
+format: setup
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format --quiet .
+	@.venv/bin/clang-format -i $(CPP_FILES)
+
+bench: setup
+	@$(PYTHON) -m benchmarks.propagation
+	@$(PYTHON) -m benchmarks.clip
+
+plugin: setup
+	@cmake --build build/plugin --target inbetween_ofx
+	@echo 'Copy or link build/plugin/Inbetween.ofx.bundle into /usr/OFX/Plugins, or name its folder in OFX_PLUGIN_PATH.'
+
+panel: setup
+	@.venv/bin/inbetween panel
+
+clean:
+	rm -rf build demo/output
