@@ -1,0 +1,159 @@
+"""How a failure is told to a client: one table from exceptions to gRPC statuses."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
+from grpc_status import rpc_status
+
+from engine.errors import (
+    CancelledError,
+    InbetweenError,
+    InvalidValueError,
+    ModelUnavailableError,
+    NotFoundError,
+    OutOfMemoryError,
+    StorageError,
+    UnreadableMediaError,
+)
+
+log = logging.getLogger(__name__)
+
+DOMAIN = "inbetween"
+
+
+class AlreadyExistsError(InbetweenError):
+    """Something stands already where something new was to be placed."""
+
+
+class NotPossibleNowError(InbetweenError):
+    """A call that is right, but not in the state that things are in."""
+
+
+class ForbiddenPathError(InbetweenError):
+    """A path outside the folders that this server may read."""
+
+
+class BusyError(InbetweenError):
+    """The queue is full."""
+
+
+class UnexpectedError(InbetweenError):
+    """A fault of our own, told without its traceback, which is in the log."""
+
+
+STATUS_OF: Mapping[type[InbetweenError], tuple[int, str]] = MappingProxyType(
+    {
+        InvalidValueError: (code_pb2.INVALID_ARGUMENT, "INVALID_VALUE"),
+        NotFoundError: (code_pb2.NOT_FOUND, "NOT_FOUND"),
+        UnreadableMediaError: (code_pb2.FAILED_PRECONDITION, "UNREADABLE_MEDIA"),
+        ModelUnavailableError: (code_pb2.FAILED_PRECONDITION, "MODEL_UNAVAILABLE"),
+        OutOfMemoryError: (code_pb2.RESOURCE_EXHAUSTED, "OUT_OF_MEMORY"),
+        StorageError: (code_pb2.RESOURCE_EXHAUSTED, "STORAGE"),
+        CancelledError: (code_pb2.CANCELLED, "CANCELLED"),
+        AlreadyExistsError: (code_pb2.ALREADY_EXISTS, "ALREADY_EXISTS"),
+        NotPossibleNowError: (code_pb2.FAILED_PRECONDITION, "NOT_POSSIBLE_NOW"),
+        ForbiddenPathError: (code_pb2.PERMISSION_DENIED, "FORBIDDEN_PATH"),
+        BusyError: (code_pb2.RESOURCE_EXHAUSTED, "BUSY"),
+        UnexpectedError: (code_pb2.INTERNAL, "UNEXPECTED"),
+        InbetweenError: (code_pb2.FAILED_PRECONDITION, "FAILED"),
+    }
+)
+
+
+def unexpected(error: BaseException, doing: str) -> UnexpectedError:
+    """A sentence in place of a traceback, which goes to the log."""
+    log.error("unexpected error while %s", doing, exc_info=error)
+    return UnexpectedError(
+        f"Something unexpected happened while {doing} ({type(error).__name__}): nothing was lost; "
+        "the server's log says more."
+    )
+
+
+def abort(context: grpc.ServicerContext, error: InbetweenError) -> NoReturn:
+    """Ends the call with the error's status."""
+    code, reason = next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
+    details = AnyMessage()
+    details.Pack(ErrorInfo(reason=reason, domain=DOMAIN))
+    status = status_pb2.Status(code=code, message=str(error), details=[details])
+    context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("abort_with_status returns never")
+
+
+class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]
+    """Lets no exception of ours reach a client as anything but a status with one sentence."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method.rpartition("/")[2]
+        return _guarded_handler(handler, f"answering {method}")
+
+
+def _guarded_handler(
+    handler: grpc.RpcMethodHandler[Any, Any], doing: str
+) -> grpc.RpcMethodHandler[Any, Any]:
+    make: Any
+    if handler.response_streaming:
+        behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
+        guarded: Any = _guarded_stream(behaviour, doing)
+    else:
+        behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        make = (
+            grpc.stream_unary_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        guarded = _guarded_call(behaviour, doing)
+    return make(  # type: ignore[no-any-return]
+        guarded,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _guarded_call(behaviour: Any, doing: str) -> Callable[[Any, grpc.ServicerContext], Any]:
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return behaviour(request, context)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a status
+            problem = error
+        return _end(problem, context, doing)
+
+    return call
+
+
+def _guarded_stream(
+    behaviour: Any, doing: str
+) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+    def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from behaviour(request, context)
+            return
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a status
+            problem = error
+        _end(problem, context, doing)
+
+    return call
+
+
+def _end(problem: Exception, context: grpc.ServicerContext, doing: str) -> None:
+    if not context.is_active():
+        return  # The caller is gone: reading its messages raises, and nobody hears an answer.
+    error = problem if isinstance(problem, InbetweenError) else unexpected(problem, doing)
+    abort(context, error)
