@@ -1,0 +1,47 @@
+"""Optical flow."""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.types import FloatArray, Flow
+
+
+class FlowEstimator(Protocol):
+    """Finds how one picture moves into another."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages and in what is written beside a render."""
+
+    def estimate(self, first: FloatArray, second: FloatArray) -> Flow:
+        """The flow from `first` to `second`, both [H, W, 3] in painting space."""
+
+
+class DisFlow:
+    """Dense inverse search (Kroeger et al. 2016) as OpenCV has it, medium preset.
+
+    The same two pictures give the same bits, on any number of threads.
+    """
+
+    name = "dis"
+
+    _SMALLEST_SIDE = 32
+    """OpenCV 5.0 refuses pictures of less than 12 pixels a side and crashes at 40x12: smaller ones
+    are continued by their border."""
+
+    def estimate(self, first: FloatArray, second: FloatArray) -> Flow:
+        """The flow from `first` to `second`, both [H, W, 3] in painting space."""
+        height, width = first.shape[:2]
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        displacement = search.calc(self._gray(first), self._gray(second), None)
+        return Flow(np.ascontiguousarray(displacement[:height, :width], np.float32))
+
+    def _gray(self, rgb: FloatArray) -> NDArray[np.uint8]:
+        """What the search takes: luminance in 8 bits, large enough."""
+        gray = np.rint(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).clip(0, 1) * 255).astype(np.uint8)
+        below, right = (max(0, self._SMALLEST_SIDE - side) for side in gray.shape)
+        padded = cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        return np.asarray(padded, np.uint8)
