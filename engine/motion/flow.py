@@ -36,7 +36,10 @@ class DisFlow:
         """The flow from `first` to `second`, both [H, W, 3] in painting space."""
         height, width = first.shape[:2]
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        displacement = search.calc(self._gray(first), self._gray(second), None)
+        no_start = None  # a flow given here would be where the search starts
+        displacement = search.calc(  # type: ignore[call-overload]
+            self._gray(first), self._gray(second), no_start
+        )
         return Flow(np.ascontiguousarray(displacement[:height, :width], np.float32))
 
     def _gray(self, rgb: FloatArray) -> NDArray[np.uint8]:
