@@ -1,0 +1,125 @@
+"""Which frames a movie holds, and when each is shown."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+
+from engine.errors import UnreadableMediaError
+
+_UNKNOWN_RATE = Fraction(25)
+
+
+@dataclass(frozen=True)
+class MovieIndex:
+    """The frames of a video stream in the order in which they are shown."""
+
+    times: tuple[int, ...]
+    """When each frame is shown, in ticks of the time base."""
+    entries: tuple[int, ...]
+    """The frames at which decoding can begin, the first frame always among them."""
+    time_base: Fraction
+    """Seconds a tick."""
+    frame_rate: Fraction
+    missing: int
+    """Frames that the file promises but does not hold, as far as it can be told."""
+
+    def entry_before(self, frame: int) -> int:
+        """The last frame up to `frame` at which decoding can begin."""
+        return self.entries[bisect_right(self.entries, frame) - 1]
+
+    def seconds(self, frame: int) -> Fraction:
+        """When `frame` is shown, on the clock of the file; after the last frame, its end."""
+        if frame < len(self.times):
+            return self.times[frame] * self.time_base
+        return self.times[-1] * self.time_base + 1 / self.frame_rate
+
+    @property
+    def is_variable(self) -> bool:
+        """Some frame is shown more than a tick and a half away from where its rate puts it.
+
+        A container that counts in milliseconds rounds the times of any rate to a tick.
+        """
+        tolerance = Fraction(3, 2) * self.time_base
+        return any(
+            abs((time - self.times[0]) * self.time_base - frame / self.frame_rate) > tolerance
+            for frame, time in enumerate(self.times)
+        )
+
+
+@dataclass(frozen=True)
+class _Packets:
+    """What a look at the packets of a stream gives, without decoding."""
+
+    times: dict[int, bool]
+    """Time of each frame, and whether decoding can begin there."""
+    count: int
+    """Of whole packets, those included that are not to be shown."""
+    time_base: Fraction
+    end: int
+    """The decoding time after the last whole packet."""
+    is_cut_short: bool
+
+
+def index_movie(container: InputContainer, stream: av.VideoStream, name: str) -> MovieIndex:
+    """Reads the packets of a whole stream, so that variable frame rates come out right.
+
+    Raises UnreadableMediaError where there is no frame or there are no times.
+    """
+    packets = _read_packets(container, stream, name)
+    missing = max(stream.frames - packets.count, int(packets.is_cut_short))
+    times = sorted(packets.times)
+    if missing:
+        # Frames that were to come later may belong before these: what is left has no holes.
+        times = [time for time in times if time < packets.end]
+    if not times:
+        raise UnreadableMediaError(f"{name} holds no frames: copy or export it again.")
+    return MovieIndex(
+        times=tuple(times),
+        entries=tuple(
+            frame for frame, time in enumerate(times) if frame == 0 or packets.times[time]
+        ),
+        time_base=packets.time_base,
+        frame_rate=stream.average_rate or stream.guessed_rate or _UNKNOWN_RATE,
+        missing=missing + len(packets.times) - len(times),
+    )
+
+
+def _read_packets(container: InputContainer, stream: av.VideoStream, name: str) -> _Packets:
+    times: dict[int, bool] = {}
+    count = end = 0
+    time_base = Fraction(1)
+    is_cut_short = False
+    try:
+        for packet in _whole_packets(container, stream):
+            time = packet.pts if packet.pts is not None else packet.dts
+            if time is None:
+                raise UnreadableMediaError(
+                    f"{name} does not tell when its frames are shown: wrap it into an MP4 or MKV "
+                    "file."
+                )
+            if not packet.is_discard:
+                times[time] = packet.is_keyframe or times.get(time, False)
+            count += 1
+            time_base = packet.time_base
+            end = (time if packet.dts is None else packet.dts) + max(packet.duration or 0, 1)
+    except (av.FFmpegError, _CutShortError):
+        is_cut_short = True
+    return _Packets(times, count, time_base, end, is_cut_short)
+
+
+class _CutShortError(Exception):
+    """The file ends inside a packet."""
+
+
+def _whole_packets(
+    container: InputContainer, stream: av.VideoStream
+) -> "Iterator[av.Packet[av.VideoStream]]":
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise _CutShortError
+        if packet.size:
+            yield packet
