@@ -4,6 +4,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 from typing import cast
@@ -35,6 +37,9 @@ frames are reordered, so frames are counted from the entry point on."""
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """By their number in ITU-T H.273."""
 
+_NOWHERE = -2
+"""The position of a decoder that cannot go on to any frame."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,18 +56,13 @@ class MovieSource:
         self._path = path
         self._lock = Lock()
         self._fingerprint = file_fingerprint(path)
-        self._container = open_movie(path)
-        self._stream = _video_stream(self._container, path)
-        self._decoder = _decoder(self._stream)
+        self._open()
         self._index = index_movie(self._container, self._stream, str(path))
         self._frame_at: dict[int | None, int] = {
             time: frame for frame, time in enumerate(self._index.times)
         }
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
-        self._pictures: Iterator[av.VideoFrame] = iter(())
-        self._position: int | None = None
-        """The frame decoded last; None: nothing can go on from here."""
-        self._counted = -1
+        self._begin_again()
         self.clip = self._describe(notice)
 
     def read(self, index: int) -> Frame:
@@ -90,8 +90,14 @@ class MovieSource:
         """Lets go of the file; closing twice is no error."""
         with self._lock:
             self._recent.clear()
-            self._pictures, self._position = iter(()), None
             self._container.close()
+
+    def _open(self) -> None:
+        self._container = open_movie(self._path)
+        self._stream = _video_stream(self._container, self._path)
+        self._decoder = _decoder(self._stream)
+        self._pictures: Iterator[tuple[int, av.VideoFrame]] = self._pictures_from(0)
+        self._position = _NOWHERE
 
     def _describe(self, notice: Callable[[str], None]) -> Clip:
         first = self._picture(0)
@@ -115,51 +121,56 @@ class MovieSource:
     def _picture(self, index: int) -> av.VideoFrame:
         if index in self._recent:
             return self._recent[index]
-        if not self._goes_on_to(index):
-            self._seek(self._index.entry_before(index))
-        picture = self._decode_to(index)
-        if picture is None:
-            # Some containers seek past the place that was asked for.
-            self._seek(0)
-            picture = self._decode_to(index)
-        if picture is None:
-            raise UnreadableMediaError(
-                f"Frame {index} of {self._path} is damaged: leave it out or export the movie again."
-            )
-        return picture
+        if self._goes_on_to(index) and (picture := self._decode_to(index)):
+            return picture
+        for begin in self._ways_to(index):
+            begin()
+            if picture := self._decode_to(index):
+                return picture
+        raise UnreadableMediaError(
+            f"Frame {index} of {self._path} is damaged: leave it out or export the movie again."
+        )
+
+    def _ways_to(self, index: int) -> Iterator[Callable[[], None]]:
+        """The quickest first. MPEG-TS seeks by decoding times, others by the times of showing."""
+        entry = self._index.entry_before(index)
+        yield partial(self._seek, self._index.times[entry], entry)
+        yield partial(self._seek, self._index.decode_times[entry], entry)
+        yield self._begin_again
 
     def _goes_on_to(self, index: int) -> bool:
         """Decoding on is at least as quick as a jump to an entry point."""
-        return (
-            self._position is not None
-            and self._index.entry_before(index) <= self._position + 1
-            and self._position < index
-        )
+        return self._index.entry_before(index) - 1 <= self._position < index
 
-    def _seek(self, entry: int) -> None:
-        self._container.seek(self._index.times[entry], stream=self._stream)
+    def _seek(self, time: int, entry: int) -> None:
+        """After this there are pictures from the entry point on, or none if it was missed."""
+        self._container.seek(time, stream=self._stream)
         self._decoder.flush_buffers()
-        self._pictures, self._position = self._decode(), None
-        self._counted = entry - 1
+        pictures = self._pictures_from(entry)
+        landed = [(frame, picture) for frame, picture in islice(pictures, 1) if frame == entry]
+        self._pictures = chain(landed, pictures if landed else ())
+        self._position = _NOWHERE
+
+    def _begin_again(self) -> None:
+        self._container.close()
+        self._open()
 
     def _decode_to(self, index: int) -> av.VideoFrame | None:
-        for picture in self._pictures:
-            frame = self._frame_of(picture)
-            if frame is None:
-                continue
+        for frame, picture in self._pictures:
             self._position = frame
             self._keep(frame, picture)
             if frame >= index:
                 return picture if frame == index else None
-        self._position = None
+        self._position = _NOWHERE
         return None
 
-    def _frame_of(self, picture: av.VideoFrame) -> int | None:
-        """None for a picture that is not to be shown."""
-        if self._container.format.name in _WITHOUT_SHOW_TIMES:
-            self._counted += 1
-            return self._counted
-        return self._frame_at.get(picture.pts)
+    def _pictures_from(self, entry: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """What is decoded from here on, without what belongs before the entry point."""
+        is_counted = self._container.format.name in _WITHOUT_SHOW_TIMES
+        for number, picture in enumerate(self._decode(), entry):
+            frame = number if is_counted else self._frame_at.get(picture.pts)
+            if frame is not None and frame >= entry:
+                yield frame, picture
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         try:

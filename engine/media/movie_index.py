@@ -21,6 +21,8 @@ class MovieIndex:
     """When each frame is shown, in ticks of the time base."""
     entries: tuple[int, ...]
     """The frames at which decoding can begin, the first frame always among them."""
+    decode_times: dict[int, int]
+    """When each of these is decoded, in ticks of the time base."""
     time_base: Fraction
     """Seconds a tick."""
     frame_rate: Fraction
@@ -54,8 +56,10 @@ class MovieIndex:
 class _Packets:
     """What a look at the packets of a stream gives, without decoding."""
 
-    times: dict[int, bool]
-    """Time of each frame, and whether decoding can begin there."""
+    times: set[int]
+    """When frames are shown."""
+    entries: dict[int, int]
+    """Those of frames at which decoding can begin, and when these are decoded."""
     count: int
     """Of whole packets, those included that are not to be shown."""
     time_base: Fraction
@@ -77,11 +81,15 @@ def index_movie(container: InputContainer, stream: av.VideoStream, name: str) ->
         times = [time for time in times if time < packets.end]
     if not times:
         raise UnreadableMediaError(f"{name} holds no frames: copy or export it again.")
+    decode_times = {
+        frame: packets.entries.get(time, time)
+        for frame, time in enumerate(times)
+        if frame == 0 or time in packets.entries
+    }
     return MovieIndex(
         times=tuple(times),
-        entries=tuple(
-            frame for frame, time in enumerate(times) if frame == 0 or packets.times[time]
-        ),
+        entries=tuple(decode_times),
+        decode_times=decode_times,
         time_base=packets.time_base,
         frame_rate=stream.average_rate or stream.guessed_rate or _UNKNOWN_RATE,
         missing=missing + len(packets.times) - len(times),
@@ -89,7 +97,8 @@ def index_movie(container: InputContainer, stream: av.VideoStream, name: str) ->
 
 
 def _read_packets(container: InputContainer, stream: av.VideoStream, name: str) -> _Packets:
-    times: dict[int, bool] = {}
+    times: set[int] = set()
+    entries: dict[int, int] = {}
     count = end = 0
     time_base = Fraction(1)
     is_cut_short = False
@@ -101,14 +110,17 @@ def _read_packets(container: InputContainer, stream: av.VideoStream, name: str) 
                     f"{name} does not tell when its frames are shown: wrap it into an MP4 or MKV "
                     "file."
                 )
+            decoded = time if packet.dts is None else packet.dts
             if not packet.is_discard:
-                times[time] = packet.is_keyframe or times.get(time, False)
+                times.add(time)
+                if packet.is_keyframe:
+                    entries[time] = decoded
             count += 1
             time_base = packet.time_base
-            end = (time if packet.dts is None else packet.dts) + max(packet.duration or 0, 1)
+            end = decoded + max(packet.duration or 0, 1)
     except (av.FFmpegError, _CutShortError):
         is_cut_short = True
-    return _Packets(times, count, time_base, end, is_cut_short)
+    return _Packets(times, entries, count, time_base, end, is_cut_short)
 
 
 class _CutShortError(Exception):
