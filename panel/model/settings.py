@@ -1,0 +1,70 @@
+"""The settings of a clip as their annotated descriptors tell them (settings.proto)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import FieldDescriptor
+from inbetween.v1 import options_pb2, render_pb2, settings_pb2
+
+from panel.model.edits import Value, value_set
+
+FIRST_GROUP = "translation"  # the look comes first; the others follow as they are declared
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """One setting: where it lives, and what a person sees of it."""
+
+    group: str
+    name: str
+    kind: type[Value]
+    shown: options_pb2.Setting
+
+    @property
+    def default(self) -> Value:
+        return self.kind(getattr(self.shown, self.shown.WhichOneof("default") or "default_string"))
+
+    def value(self, settings: settings_pb2.Settings) -> Value:
+        """The value in force: the default where none is set."""
+        value = value_set(getattr(settings, self.group), self.name)
+        return self.default if value is None else value
+
+    def concerns(self, painter: str) -> bool:
+        return not self.shown.painters or painter in self.shown.painters
+
+
+def setting_fields() -> list[SettingField]:
+    """All settings in the order in which they are shown."""
+    groups = sorted(settings_pb2.Settings.DESCRIPTOR.fields, key=lambda g: g.name != FIRST_GROUP)
+    return [setting for group in groups for setting in _fields_of(group)]
+
+
+def setting_field(name: str) -> SettingField:
+    """The setting of this name; names are unique over all groups."""
+    return next(setting for setting in setting_fields() if setting.name == name)
+
+
+def painter_of(settings: settings_pb2.Settings) -> str:
+    """The name of the chosen painter."""
+    return str(setting_field("painter").value(settings))
+
+
+def painter_named(painters: list[render_pb2.Painter], name: str) -> render_pb2.Painter | None:
+    """What the server tells of this painter."""
+    return next((painter for painter in painters if painter.name == name), None)
+
+
+def _fields_of(group: FieldDescriptor) -> Iterator[SettingField]:
+    message = group.message_type
+    assert message is not None  # noqa: S101 - every field of Settings is a group
+    for field in message.fields:
+        shown = field.GetOptions().Extensions[options_pb2.setting]
+        yield SettingField(group.name, field.name, _KINDS[field.type], shown)
+
+
+_KINDS: dict[int, type[Value]] = {
+    FieldDescriptor.TYPE_STRING: str,
+    FieldDescriptor.TYPE_INT32: int,
+    FieldDescriptor.TYPE_DOUBLE: float,
+    FieldDescriptor.TYPE_BOOL: bool,
+}

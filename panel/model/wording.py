@@ -1,0 +1,94 @@
+"""How the panel says things."""
+
+from inbetween.v1 import render_pb2
+from inbetween.v1 import session_pb2 as pb
+
+FRAME_STATE_NAMES = {
+    pb.FRAME_STATE_MISSING: "not rendered",
+    pb.FRAME_STATE_OUT_OF_DATE: "out of date",
+    pb.FRAME_STATE_RENDERING: "rendering",
+    pb.FRAME_STATE_READY: "ready",
+    pb.FRAME_STATE_FAILED: "failed",
+    pb.FRAME_STATE_SOURCE: "source: no key frame in this shot",
+}
+
+KEY_STATE_NAMES = {
+    pb.KEY_FRAME_STATE_UNPAINTED: "not painted yet",
+    pb.KEY_FRAME_STATE_OUT_OF_DATE: "out of date",
+    pb.KEY_FRAME_STATE_READY: "ready",
+}
+
+PAINTED_BY_HAND = "painted"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 key frame`, `2 key frames`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as one says it: `40 s`, `1 min 10 s`, `2 h 5 min`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def cost(estimate: render_pb2.EstimateCostResponse) -> str:
+    """What a render would do: `2 paintings, 105 in-betweens, about 1 min 10 s`."""
+    to_do = estimate.to_do
+    work = [
+        plural(count, noun)
+        for count, noun in (
+            (to_do.paintings, "painting"),
+            (to_do.propagations, "propagation"),
+            (to_do.blends, "blend"),
+        )
+        if count
+    ]
+    if not work:
+        return "nothing left to render"
+    if estimate.seconds > 0:
+        work.append(f"about {duration(estimate.seconds)}")
+    return ", ".join(work)
+
+
+def job_progress(job: pb.Job) -> str:
+    """What a job is doing: `Painting key frame 61 · step 12 of 20`."""
+    texts = {
+        pb.STAGE_QUEUED: "Waiting for its turn",
+        pb.STAGE_STARTING: "Starting",
+        pb.STAGE_LOADING_MODEL: "Loading the model",
+        pb.STAGE_FINDING_CUTS: "Looking for cuts",
+        pb.STAGE_PAINTING: f"Painting key frame {job.frame}",
+        pb.STAGE_PROPAGATING: f"In-betweens · frame {job.frame}",
+        pb.STAGE_BLENDING: f"Blending · frame {job.frame}",
+    }
+    if job.state == pb.JOB_STATE_QUEUED:
+        return texts[pb.STAGE_QUEUED]
+    text = texts.get(job.stage, "Working")
+    return f"{text} · step {job.step} of {job.steps}" if job.steps else text
+
+
+def take_in_use(key: pb.KeyFrame) -> pb.Take | None:
+    """The take that the key frame shows."""
+    return next((take for take in key.takes if take.address == key.take), None)
+
+
+def is_painted_by_hand(key: pb.KeyFrame) -> bool:
+    take = take_in_use(key)
+    return take is not None and take.painter == PAINTED_BY_HAND
+
+
+def key_summary(key: pb.KeyFrame) -> str:
+    """A key frame in one line, for lists and screen readers."""
+    parts = [KEY_STATE_NAMES.get(key.state, "new")]
+    if is_painted_by_hand(key):
+        parts.append("painted by hand")
+    if key.placement == pb.PLACEMENT_AUTOMATIC:
+        parts.append("by the key interval")
+    if key.HasField("prompt"):
+        parts.append(f"“{key.prompt}”")
+    return " · ".join(parts)

@@ -1,0 +1,1 @@
+"""What the panel shows: each widget draws the model and hands gestures to the editor."""

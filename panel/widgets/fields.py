@@ -1,0 +1,245 @@
+"""Fields for values: one gesture in a field is one `edited`."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+    QStackedLayout,
+    QWidget,
+)
+from superqt import QDoubleSlider
+
+from panel.model.edits import Value
+from panel.model.settings import SettingField
+from panel.widgets.parts import WheelGuard
+
+TEXT_HEIGHT = 46
+SPIN_WIDTH = 92
+
+
+class Field(QWidget):
+    """Shows a value and tells when the person has given another one."""
+
+    edited = Signal(object)
+
+    def show_value(self, value: Value) -> None:
+        """Shows a value; this is no edit."""
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        """Tells of what was typed but not finished yet."""
+
+
+class ChoiceField(Field):
+    """One of a few values."""
+
+    def __init__(self, choices: Sequence[tuple[Value, str]]) -> None:
+        super().__init__()
+        self.box = QComboBox()
+        for value, text in choices:
+            self.box.addItem(text, value)
+        _fill(self, self.box)
+        self._guard = WheelGuard()
+        self._guard.protect(self.box)
+        self.box.activated.connect(lambda _: self.edited.emit(self.box.currentData()))
+
+    def show_value(self, value: Value) -> None:
+        self.box.setCurrentIndex(self.box.findData(value))
+
+
+class LineField(Field):
+    """A line of text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = QLineEdit()
+        self._shown = ""
+        _fill(self, self.line)
+        self.line.editingFinished.connect(self.commit)
+
+    def show_value(self, value: Value) -> None:
+        if not (self.line.hasFocus() and self.line.isModified()):
+            self._shown = str(value)
+            self.line.setText(self._shown)
+
+    def commit(self) -> None:
+        if self.line.text() != self._shown:
+            self._shown = self.line.text()
+            self.line.setModified(False)
+            self.edited.emit(self._shown)
+
+
+class PromptField(Field):
+    """Words for a painter; a list to choose from where it understands names only."""
+
+    def __init__(self, *, empty_choice: bool = False) -> None:
+        super().__init__()
+        self.text = QPlainTextEdit()
+        self.text.setFixedHeight(TEXT_HEIGHT)
+        self.text.setTabChangesFocus(True)
+        self.text.installEventFilter(self)
+        self.looks = QComboBox()
+        self._empty_choice = empty_choice
+        self._shown = ""
+        self._inherited = ""
+        self._names: list[str] = []
+        self._stack = QStackedLayout(self)
+        self._stack.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.text, self.looks):
+            self._stack.addWidget(widget)
+        self._guard = WheelGuard()
+        self._guard.protect(self.looks)
+        self.looks.activated.connect(lambda _: self.edited.emit(self.looks.currentData()))
+        self.offer([])
+
+    def offer(self, names: Sequence[str]) -> None:
+        """The names the painter understands; none: it takes any words."""
+        self._names = list(names)
+        self._stack.setCurrentWidget(self.looks if names else self.text)
+        self.setFixedHeight(self.looks.sizeHint().height() if names else TEXT_HEIGHT)
+        self._list_looks()
+
+    def show_inherited(self, value: str) -> None:
+        """What holds while this field is empty."""
+        self._inherited = value
+        self.text.setPlaceholderText(value)
+        self._list_looks()
+
+    def show_value(self, value: Value) -> None:
+        if not (self.text.hasFocus() and self.text.toPlainText() != self._shown):
+            self._shown = str(value)
+            if self.text.toPlainText() != self._shown:
+                self.text.setPlainText(self._shown)
+        self._list_looks()
+
+    def commit(self) -> None:
+        typed = self.text.toPlainText()
+        if typed != self._shown:
+            self._shown = typed
+            self.edited.emit(typed)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        if event.type() == QEvent.Type.FocusOut:
+            self.commit()
+        elif isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            is_return = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+            if is_return and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                self.commit()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _list_looks(self) -> None:
+        names = self._names
+        if self._shown and self._shown not in names:
+            names = [self._shown, *names]
+        blocker = QSignalBlocker(self.looks)
+        self.looks.clear()
+        if self._empty_choice:
+            self.looks.addItem(f"{self._inherited} (as the clip)", "")
+        for name in names:
+            known = name in self._names
+            self.looks.addItem(name if known else f"{name} (not a look of this painter)", name)
+        self.looks.setCurrentIndex(self.looks.findData(self._shown))
+        blocker.unblock()
+
+
+class NumberField(Field):
+    """A slider over the usual range beside a number that may leave it."""
+
+    def __init__(self, setting: SettingField) -> None:
+        super().__init__()
+        shown = setting.shown
+        self._kind = setting.kind
+        self.spin = _spin(setting)
+        self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
+        self.slider.setRange(shown.slider_minimum, shown.slider_maximum)
+        self.slider.setSingleStep(1 if setting.kind is int else _step(setting))
+        self.slider.setPageStep((shown.slider_maximum - shown.slider_minimum) / 10)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.slider, 1)
+        layout.addWidget(self.spin)
+        self._shown: int | float = 0
+        self._guard = WheelGuard()
+        self._guard.protect(self.spin, self.slider)
+        self.spin.valueChanged.connect(self._typed)
+        self.slider.valueChanged.connect(self._slid)
+        self.slider.sliderReleased.connect(self.commit)
+
+    def show_value(self, value: Value) -> None:
+        if self.slider.isSliderDown():
+            return
+        self._shown = self._number(float(value))
+        self._show_number(self._shown)
+
+    def commit(self) -> None:
+        value = self._number(self.spin.value())
+        if value != self._shown:
+            self._shown = value
+            self.edited.emit(value)
+
+    def _typed(self) -> None:
+        self._show_number(self._number(self.spin.value()))
+        self.commit()
+
+    def _slid(self, value: float) -> None:
+        self._show_number(self._number(value))
+        if not self.slider.isSliderDown():
+            self.commit()
+
+    def _number(self, value: float) -> int | float:
+        return round(value) if self._kind is int else round(value, 4)
+
+    def _show_number(self, value: float) -> None:
+        blockers = [QSignalBlocker(self.spin), QSignalBlocker(self.slider)]
+        self.spin.setValue(value)  # type: ignore[arg-type]
+        self.slider.setValue(value)
+        for blocker in blockers:
+            blocker.unblock()
+
+
+def field_for(setting: SettingField) -> Field:
+    """The field that suits the setting's type and annotation."""
+    shown = setting.shown
+    if shown.choices:
+        return ChoiceField([(choice.value, choice.label) for choice in shown.choices])
+    if setting.kind is bool:
+        return ChoiceField([(True, "On"), (False, "Off")])
+    if setting.kind is str:
+        return PromptField() if shown.multiline else LineField()
+    return NumberField(setting)
+
+
+def _spin(setting: SettingField) -> QSpinBox | QDoubleSpinBox:
+    spin: QSpinBox | QDoubleSpinBox
+    if setting.kind is int:
+        spin = QSpinBox()
+        spin.setRange(int(setting.shown.minimum), int(setting.shown.maximum))
+    else:
+        spin = QDoubleSpinBox()
+        spin.setDecimals(2)
+        spin.setRange(setting.shown.minimum, setting.shown.maximum)
+        spin.setSingleStep(_step(setting))
+    spin.setKeyboardTracking(False)
+    spin.setFixedWidth(SPIN_WIDTH)
+    spin.setAlignment(Qt.AlignmentFlag.AlignRight)
+    if setting.shown.unit:
+        spin.setSuffix(f" {setting.shown.unit}")
+    return spin
+
+
+def _step(setting: SettingField) -> float:
+    return (setting.shown.slider_maximum - setting.shown.slider_minimum) / 100
+
+
+def _fill(widget: QWidget, content: QWidget) -> None:
+    layout = QHBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(content)

@@ -1,0 +1,296 @@
+"""The selected key frame: its takes, what it sets for itself, and its painting."""
+
+from pathlib import Path
+
+from inbetween.v1 import render_pb2
+from inbetween.v1 import session_pb2 as pb
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from panel.editor import Editor
+from panel.icons import icon
+from panel.model.edits import Value, value_set
+from panel.model.session import Link
+from panel.model.settings import setting_field
+from panel.model.wording import KEY_STATE_NAMES, take_in_use
+from panel.pictures import PictureReader, PictureRequest, ReadPicture
+from panel.widgets.fields import Field, NumberField, PromptField
+from panel.widgets.parts import WheelGuard, button, card, label, row, set_property
+
+TAKE_SIZE = QSize(104, 60)
+KEPT_TAKES = 200
+OWN_SETTINGS = ("prompt", "strength", "seed")
+SIZE_RULES = (
+    ("Other size: fit inside", pb.SIZE_RULE_FIT),
+    ("Other size: fill and crop", pb.SIZE_RULE_CROP),
+    ("Other size: refuse", pb.SIZE_RULE_REFUSE),
+)
+PAINTING_FILES = "Paintings (*.png *.jpg *.jpeg *.tif *.tiff *.exr)"
+
+
+class KeyCard(QWidget):
+    """Shows the selected key frame, or how to get one."""
+
+    paint_wanted = Signal()
+
+    def __init__(self, editor: Editor) -> None:
+        super().__init__()
+        self._editor = editor
+        self._reader = PictureReader(editor.connection, threads=1, kept=KEPT_TAKES)
+        self._reader.arrived.connect(self._take_picture)
+        frame, layout = card()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(frame)
+        self.title = label(role="title")
+        self.state = label(role="dim")
+        self.delete = QToolButton()
+        self.delete.setIcon(icon("delete"))
+        self.delete.setToolTip("Delete this key frame; its takes are kept (Del)")
+        self.delete.setAccessibleName("Delete key frame")
+        layout.addLayout(row(self.title, None, self.state, self.delete))
+        self.empty = label(
+            "Click a diamond to select a key frame, or press M to add one here.", "dim"
+        )
+        self.empty.setWordWrap(True)
+        layout.addWidget(self.empty)
+        self.body = QWidget()
+        layout.addWidget(self.body)
+        self._fill_body()
+        self.delete.clicked.connect(editor.delete_key)
+        editor.session_changed.connect(self.refresh)
+        editor.selection_changed.connect(self.refresh)
+        editor.job_changed.connect(self._show_job)
+        editor.link_changed.connect(self.refresh)
+        editor.info_changed.connect(self.refresh)
+        self._shown_takes: list[tuple[str, str]] = []
+        self.refresh()
+
+    # What others may ask
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pictures of the takes have arrived."""
+        return self._reader.is_idle
+
+    @property
+    def take_buttons(self) -> list[QPushButton]:
+        """The takes, oldest first."""
+        return self._takes.findChildren(QPushButton)
+
+    def commit(self) -> None:
+        """Takes what was typed but not finished yet."""
+        for field in self.fields.values():
+            field.commit()
+
+    def import_painting(self) -> None:
+        """Asks for a picture file, without holding up anything else."""
+        dialog = QFileDialog(self, "Import painting", "", PAINTING_FILES)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.import_file)
+        dialog.open()
+
+    def import_file(self, path: str) -> None:
+        """Makes this file the painting of the selected key frame."""
+        self._editor.import_painting(Path(path), self.size_rule.currentData())
+
+    def close_reader(self) -> None:
+        self._reader.close()
+
+    # Building
+
+    def _fill_body(self) -> None:
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        self._takes = QWidget()
+        self._take_row = QHBoxLayout(self._takes)
+        self._take_row.setContentsMargins(0, 0, 0, 0)
+        self._take_row.setSpacing(6)
+        self._take_scroll = QScrollArea()
+        self._take_scroll.setWidget(self._takes)
+        self._take_scroll.setWidgetResizable(True)
+        self._take_scroll.setFixedHeight(TAKE_SIZE.height() + 40)
+        self._take_scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout.addWidget(self._take_scroll)
+        layout.addLayout(self._own_settings())
+        self.paint = button("Paint key  R", primary=True)
+        self.paint.clicked.connect(self.paint_wanted)
+        self.import_button = button("Import painting…")
+        self.import_button.setIcon(icon("import"))
+        self.import_button.clicked.connect(self.import_painting)
+        layout.addLayout(row(self.paint, self.import_button, None))
+        self.size_rule = QComboBox()
+        for text, rule in SIZE_RULES:
+            self.size_rule.addItem(text, rule)
+        self.size_rule.setToolTip(
+            "What to do with a painting whose size is not the clip's. Fit: all of it inside the "
+            "frame, the source around it. Crop: it fills the frame, and what stands out is cut off."
+        )
+        self._guard = WheelGuard()
+        self._guard.protect(self.size_rule)
+        layout.addWidget(self.size_rule)
+
+    def _own_settings(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(7)
+        grid.setColumnStretch(1, 1)
+        self.fields: dict[str, Field] = {
+            name: PromptField(empty_choice=True)
+            if name == "prompt"
+            else NumberField(setting_field(name))
+            for name in OWN_SETTINGS
+        }
+        self.as_clip: dict[str, QPushButton] = {}
+        for line, (name, field) in enumerate(self.fields.items()):
+            setting = setting_field(name)
+            field.setToolTip(f"{setting.shown.hint}\n\nHere: for this key frame only.")
+            field.setAccessibleName(f"{setting.shown.label} of this key frame")
+            as_clip = button("as the clip")
+            as_clip.setProperty("link", True)
+            as_clip.setFixedWidth(74)
+            as_clip.clicked.connect(lambda _=False, name=name: self._change(name, None))
+            field.edited.connect(lambda value, name=name: self._change(name, value))
+            self.as_clip[name] = as_clip
+            grid.addWidget(label(setting.shown.label, "dim"), line, 0)
+            grid.addWidget(field, line, 1)
+            grid.addWidget(as_clip, line, 2)
+        self.new_seed = button("New seed")
+        self.new_seed.setIcon(icon("seed"))
+        self.new_seed.setToolTip("Another seed for this key frame: paint it for another take")
+        self.new_seed.clicked.connect(self._editor.new_seed)
+        grid.addLayout(row(self.new_seed, None), len(self.fields), 1)
+        return grid
+
+    # Showing
+
+    def refresh(self) -> None:
+        key = self._editor.model.selected_key
+        self.body.setVisible(key is not None)
+        self.delete.setVisible(key is not None)
+        self.empty.setVisible(key is None)
+        if key is None:
+            self.title.setText("No key frame selected")
+            self.state.setText("")
+            return
+        self.title.setText(f"Key frame {key.index}")
+        self._show_job()
+        self._show_takes(key)
+        for name, field in self.fields.items():
+            self._show_own(key, name, field)
+        self.paint.setEnabled(self._editor.model.link is Link.CONNECTED)
+        painter = self._editor.model.painter
+        self.new_seed.setEnabled(
+            painter is not None and setting_field("seed").concerns(painter.name)
+        )
+
+    def _show_job(self) -> None:
+        key = self._editor.model.selected_key
+        if key is None:
+            return
+        take = take_in_use(key)
+        by = f"{take.painter} · " if take else ""
+        painting = self._editor.model.painting_frame() == key.index
+        self.state.setText("painting…" if painting else by + KEY_STATE_NAMES.get(key.state, ""))
+
+    def _show_own(self, key: pb.KeyFrame, name: str, field: Field) -> None:
+        session = self._editor.model.session
+        painter = self._editor.model.painter
+        if session is None:
+            return
+        own = value_set(key, name)
+        clips = setting_field(name).value(session.settings)
+        if isinstance(field, PromptField):
+            field.offer(list(painter.looks) if painter else [])
+            field.show_inherited(str(clips))
+            field.show_value("" if own is None else own)
+        else:
+            field.show_value(clips if own is None else own)
+        concerned = painter is None or setting_field(name).concerns(painter.name)
+        field.setEnabled(concerned)
+        self.as_clip[name].setEnabled(own is not None and concerned)
+        self.as_clip[name].setText("" if own is None else "as the clip")
+        self.as_clip[name].setToolTip(f"Back to the clip's {name}: {clips}")
+        if isinstance(field, NumberField):
+            set_property(field.spin, "inherited", own is None)
+
+    def _show_takes(self, key: pb.KeyFrame) -> None:
+        shown = [(take.address, key.take) for take in key.takes]
+        requests = [self._request(key.index, take.address) for take in key.takes]
+        if shown != self._shown_takes:
+            self._shown_takes = shown
+            self._rebuild_takes(key)
+        self._take_scroll.setVisible(bool(shown))
+        self._reader.want(requests)
+        self._show_pictures()
+
+    def _rebuild_takes(self, key: pb.KeyFrame) -> None:
+        while (item := self._take_row.takeAt(0)) is not None:
+            if widget := item.widget():
+                widget.setParent(None)
+                widget.deleteLater()
+        for number, take in enumerate(key.takes, 1):
+            self._take_row.addWidget(self._take_widget(number, take, take.address == key.take))
+        self._take_row.addStretch(1)
+
+    def _take_widget(self, number: int, take: pb.Take, is_used: bool) -> QWidget:
+        picture = button("")
+        picture.setProperty("take", True)
+        picture.setProperty("address", take.address)
+        picture.setCheckable(True)
+        picture.setChecked(is_used)
+        picture.setIconSize(TAKE_SIZE)
+        picture.setFixedSize(TAKE_SIZE + QSize(8, 8))
+        picture.setAccessibleName(f"Take {number}" + (", in use" if is_used else ""))
+        picture.setToolTip(
+            f"{take.painter} · “{take.prompt}” · strength {take.strength:g} · seed {take.seed}"
+        )
+        picture.clicked.connect(lambda _=False: self._choose(take.address))
+        widget = QWidget()
+        layout = QVBoxLayout(widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(picture)
+        layout.addWidget(
+            label(f"take {number} ✓" if is_used else f"take {number}", "" if is_used else "dim")
+        )
+        return widget
+
+    def _request(self, index: int, address: str) -> PictureRequest:
+        size = TAKE_SIZE * self.devicePixelRatioF()
+        return PictureRequest(index, render_pb2.PICTURE_TAKE, size.width(), size.height(), address)
+
+    def _take_picture(self, request: PictureRequest, picture: ReadPicture) -> None:  # noqa: ARG002
+        self._show_pictures()
+
+    def _show_pictures(self) -> None:
+        key = self._editor.model.selected_key
+        if key is None:
+            return
+        for picture in self.take_buttons:
+            read = self._reader.cached(self._request(key.index, picture.property("address")))
+            if read is not None and read.image is not None:
+                picture.setIcon(QIcon(QPixmap.fromImage(read.image)))
+
+    # Gestures
+
+    def _change(self, name: str, value: Value | None) -> None:
+        if name == "prompt" and value == "":
+            value = None  # an empty prompt follows the clip
+        self._editor.change_key(f"Change {name}", **{name: value})
+
+    def _choose(self, address: str) -> None:
+        self._editor.choose_take(address)
+        self.refresh()

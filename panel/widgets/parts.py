@@ -1,0 +1,74 @@
+"""Small pieces that several widgets are made of."""
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import (
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+
+def card() -> tuple[QFrame, QVBoxLayout]:
+    """A framed area and its layout."""
+    frame = QFrame()
+    frame.setProperty("card", True)
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(12, 10, 12, 12)
+    layout.setSpacing(8)
+    return frame, layout
+
+
+def label(text: str = "", role: str = "") -> QLabel:
+    """A text; `role` is title, headline or dim."""
+    made = QLabel(text)
+    made.setProperty("role", role)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    return made
+
+
+def button(text: str, *, primary: bool = False) -> QPushButton:
+    """A push button, which a click leaves without the focus, so that keys reach the window."""
+    made = QPushButton(text)
+    made.setProperty("primary", primary)
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made
+
+
+def row(*widgets: QWidget | None, spacing: int = 8) -> QHBoxLayout:
+    """The widgets side by side; None is stretching room."""
+    layout = QHBoxLayout()
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def set_property(widget: QWidget, name: str, value: object) -> None:
+    """Sets a property that the style sheet looks at."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+class WheelGuard(QObject):
+    """Keeps the wheel from changing fields while somebody scrolls past them."""
+
+    def protect(self, *fields: QAbstractSpinBox | QAbstractSlider | QComboBox) -> None:
+        for field in fields:
+            field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            field.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        if event.type() != QEvent.Type.Wheel:
+            return False
+        return isinstance(watched, QWidget) and not watched.hasFocus()

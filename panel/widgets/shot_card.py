@@ -1,0 +1,107 @@
+"""The settings of the clip: a form made from their annotated descriptors."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from panel.editor import Editor
+from panel.model.edits import Value
+from panel.model.settings import SettingField, painter_of, setting_fields
+from panel.widgets.fields import ChoiceField, Field, PromptField, field_for
+from panel.widgets.parts import card, label
+
+LABEL_WIDTH = 118
+
+
+class ShotCard(QWidget):
+    """What holds for the whole clip."""
+
+    def __init__(self, editor: Editor) -> None:
+        super().__init__()
+        self._editor = editor
+        self._rows: list[tuple[SettingField, QLabel, Field]] = []
+        frame, layout = card()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(frame)
+        layout.addWidget(label("Shot", "title"))
+        self.about = label(role="dim")
+        self.about.setWordWrap(True)
+        settings = setting_fields()
+        layout.addLayout(self._form([s for s in settings if not s.shown.advanced]))
+        layout.insertWidget(1, self.about)
+        self.advanced = QCollapsible("More settings")
+        self.advanced.setDuration(0)
+        more = QWidget()
+        more.setLayout(self._form([s for s in settings if s.shown.advanced]))
+        self.advanced.addWidget(more)
+        layout.addWidget(self.advanced)
+        editor.session_changed.connect(self.refresh)
+        editor.info_changed.connect(self.refresh)
+
+    def field(self, name: str) -> Field:
+        """The field of a setting."""
+        return next(field for setting, _, field in self._rows if setting.name == name)
+
+    def commit(self) -> None:
+        """Takes what was typed but not finished yet."""
+        for _, _, field in self._rows:
+            field.commit()
+
+    def refresh(self) -> None:
+        session = self._editor.model.session
+        if session is None:
+            return
+        painter = painter_of(session.settings)
+        known = self._editor.model.painter
+        self._show_painters()
+        for setting, name, field in self._rows:
+            if isinstance(field, PromptField) and setting.name == "prompt":
+                field.offer(list(known.looks) if known else [])
+            field.show_value(setting.value(session.settings))
+            self._enable(setting, name, field, painter)
+
+    def _form(self, settings: list[SettingField]) -> QFormLayout:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(7)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        for setting in settings:
+            name = label(setting.shown.label, "dim")
+            name.setFixedWidth(LABEL_WIDTH)
+            name.setWordWrap(True)
+            field = field_for(setting)
+            field.setAccessibleName(setting.shown.label)
+            field.edited.connect(self._edit_of(setting))
+            form.addRow(name, field)
+            self._rows.append((setting, name, field))
+        return form
+
+    def _edit_of(self, setting: SettingField) -> Callable[[Value], None]:
+        return lambda value: self._editor.change_setting(setting, value)
+
+    def _enable(self, setting: SettingField, name: QLabel, field: Field, painter: str) -> None:
+        concerned = setting.concerns(painter)
+        tip = setting.shown.hint
+        if not concerned:
+            tip = f"{tip}\n\nThe painter “{painter}” does not use this."
+        for widget in (name, field):
+            widget.setEnabled(concerned)
+            widget.setToolTip(tip)
+
+    def _show_painters(self) -> None:
+        """The painters as the server describes them, honestly."""
+        chosen = self._editor.model.painter
+        self.about.setText(chosen.description if chosen else "")
+        self.about.setVisible(bool(chosen and chosen.description))
+        field = self.field("painter")
+        assert isinstance(field, ChoiceField)  # noqa: S101 - settings.proto lists its choices
+        for painter in self._editor.model.info.painters:
+            index = field.box.findData(painter.name)
+            if index >= 0:
+                missing = "" if painter.available else " · not available"
+                field.box.setItemText(index, f"{painter.label}{missing}")
+                tip = painter.description if painter.available else painter.reason
+                field.box.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
