@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -23,6 +23,8 @@ from engine.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 DOMAIN = "inbetween"
 
@@ -90,9 +92,9 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        continuation: Callable[[grpc.HandlerCallDetails], "Handler | None"],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "Handler | None":
         handler = continuation(handler_call_details)
         if handler is None:
             return None
@@ -100,9 +102,7 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]
         return _guarded_handler(handler, f"answering {method}")
 
 
-def _guarded_handler(
-    handler: grpc.RpcMethodHandler[Any, Any], doing: str
-) -> grpc.RpcMethodHandler[Any, Any]:
+def _guarded_handler(handler: "Handler", doing: str) -> "Handler":
     make: Any
     if handler.response_streaming:
         behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream

@@ -102,6 +102,17 @@ def check_size(size: FrameSize) -> None:
         )
 
 
+def check_pixel_type(pixel_type: int) -> None:
+    """Raises InvalidValueError for what is none."""
+    if pixel_type not in DTYPES:
+        raise InvalidValueError(f"The pixel type is {pixel_type}: choose one of PixelType.")
+
+
+def opaque(index: int, rgb: FloatArray) -> Frame:
+    """A picture [H, W, 3] of painting space as a frame."""
+    return Frame(index, np.dstack([rgb, np.ones(rgb.shape[:2], np.float32)]))
+
+
 def resized(frame: Frame, size: FrameSize) -> Frame:
     """The frame at another size: the mean of the pixels it covers where it becomes smaller."""
     if frame.size == size:
@@ -162,11 +173,7 @@ def _received(header: FrameHeader, buffer: bytearray) -> ReceivedFrame:
 def _checked_bytes(header: FrameHeader) -> int:
     size = FrameSize(header.size.width, header.size.height)
     check_size(size)
-    if header.pixel_type not in DTYPES:
-        raise InvalidValueError(
-            f"The pixel type of frame {header.index} is {header.pixel_type}: choose one of "
-            "PixelType."
-        )
+    check_pixel_type(header.pixel_type)
     if header.alpha not in ALPHA_OF:
         raise InvalidValueError(
             f"The alpha of frame {header.index} is {header.alpha}: choose one of Alpha."

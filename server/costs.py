@@ -1,0 +1,36 @@
+"""What a render would cost, without doing it."""
+
+from dataclasses import replace
+
+from inbetween.v1.render_pb2 import EstimateCostRequest, EstimateCostResponse
+
+from engine.plan import check_key_frames
+from server.convert import frame_range_of, key_frame_of
+from server.jobs import Jobs
+from server.planning import count, lenient_recipe_of, make_session_plan, without_delivered
+from server.sessions import Session
+from server.views import cost_message
+
+
+def estimate_cost(
+    session: Session, jobs: Jobs, request: EstimateCostRequest
+) -> EstimateCostResponse:
+    """Counts the steps that are to be done and those that are there already."""
+    _, inputs = session.snapshot()
+    frames = inputs.facts.frame_range
+    if request.HasField("range"):
+        frames = frame_range_of(request.range)
+    if request.HasField("key_frames"):
+        wanted = tuple(key_frame_of(key) for key in request.key_frames.key_frames)
+        check_key_frames(inputs.facts.frame_range, (key.index for key in wanted))
+        inputs = replace(inputs, key_frames=wanted)
+    delivered = {index: frame.address for index, frame in session.sequence.items()}
+    plan = make_session_plan(inputs, frames, lenient_recipe_of)
+    plan, finished = without_delivered(plan, delivered)
+    to_do = [step for step in plan.steps if not session.folder.has(step.address)]
+    there = [step for step in plan.steps if session.folder.has(step.address)]
+    return EstimateCostResponse(
+        to_do=cost_message(count(to_do)),
+        reused=cost_message(count([*finished, *there])),
+        seconds=jobs.seconds(session, to_do),
+    )

@@ -1,0 +1,459 @@
+"""Work that was asked for: queued, done one job after the other, remembered over a restart."""
+
+import logging
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inbetween.v1.session_pb2 import Job, JobState, StageSeconds
+from inbetween.v1.session_pb2 import Stage as StageMessage
+
+from engine.errors import CancelledError, InbetweenError, NotFoundError
+from engine.plan import Blend, Paint, Plan, Propagate
+from engine.report import Stage
+from engine.types import FrameRange
+from server.changes import Changes, Topic
+from server.convert import frame_range_of, range_message
+from server.database import Database
+from server.errors import BusyError, NotPossibleNowError, unexpected
+from server.planning import (
+    PlanInputs,
+    Step,
+    count,
+    key_frames_only,
+    make_session_plan,
+    without_delivered,
+)
+from server.sessions import Session, Sessions
+from server.speeds import Speeds
+from server.store import evict
+from server.views import cost_message
+from server.worker import (
+    CutsFound,
+    Delivered,
+    FindCuts,
+    News,
+    Notice,
+    Progress,
+    Render,
+    StepDone,
+    Worker,
+)
+
+log = logging.getLogger(__name__)
+
+LONGEST_QUEUE = 100
+REMEMBERED_JOBS = 100
+
+ACTIVE = (JobState.JOB_STATE_QUEUED, JobState.JOB_STATE_RUNNING)
+STAGES = {
+    Stage.LOADING_MODEL: StageMessage.STAGE_LOADING_MODEL,
+    Stage.FINDING_CUTS: StageMessage.STAGE_FINDING_CUTS,
+    Stage.PAINTING: StageMessage.STAGE_PAINTING,
+    Stage.PROPAGATING: StageMessage.STAGE_PROPAGATING,
+    Stage.BLENDING: StageMessage.STAGE_BLENDING,
+}
+STAGE_OF_STEP = {
+    Paint: StageMessage.STAGE_PAINTING,
+    Propagate: StageMessage.STAGE_PROPAGATING,
+    Blend: StageMessage.STAGE_BLENDING,
+}
+
+
+@dataclass
+class _Entry:
+    """A job and who wants it."""
+
+    message: Job
+    lasting: bool
+    """Asked for by StartJob; otherwise it ends with the last call that waits for it."""
+    waiting_calls: int = 0
+    revision: int = 0
+    """Of the session, as planned."""
+    cancelled: bool = False
+    error: InbetweenError | None = None
+    work: "_Work" = field(default_factory=lambda: _Work((), ()))
+
+    @property
+    def active(self) -> bool:
+        return self.message.state in ACTIVE
+
+    def renders(self, session: Session, frames: FrameRange) -> bool:
+        """Whether this job, as planned or to be planned, makes those frames."""
+        planned = frame_range_of(self.message.range)
+        current = (
+            self.message.state == JobState.JOB_STATE_QUEUED
+            or self.revision == session.state.revision
+        )
+        return (
+            self.active
+            and not self.cancelled
+            and current
+            and self.message.session_id == session.id
+            and planned.first <= frames.first
+            and frames.last <= planned.last
+        )
+
+
+class _Work:
+    """What a job has to do, and what of it is done."""
+
+    def __init__(self, to_do: Iterable[Step], reused: Iterable[Step]) -> None:
+        self.to_do = {step.address: step for step in to_do}
+        self.all_to_do = tuple(self.to_do.values())
+        self.done: list[Step] = []
+        self.reused = list(reused)
+        self.stage_seconds: defaultdict[StageMessage.ValueType, float] = defaultdict(float)
+
+    def finish(self, step: Step, seconds: float, *, reused: bool) -> None:
+        self.to_do.pop(step.address, None)
+        (self.reused if reused else self.done).append(step)
+        if not reused:
+            self.stage_seconds[STAGE_OF_STEP[type(step)]] += seconds
+
+
+class Jobs:
+    """The queue and the thread that works it off. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        database: Database,
+        changes: Changes,
+        work_folder: Path,
+        work_budget_bytes: int,
+    ) -> None:
+        self._sessions = sessions
+        self._database = database
+        self._changes = changes
+        self._work_folder = work_folder
+        self._work_budget_bytes = work_budget_bytes
+        self._worker = Worker()
+        self._speeds = Speeds(database)
+        self._condition = threading.Condition()
+        self._closed = False
+        self._entries = {
+            job.id: _Entry(_queued_again(job), lasting=True) for job in database.jobs()
+        }
+        self._thread = threading.Thread(target=self._work_off, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Goes on with what an earlier server left."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops; what is queued or running goes on when the server is started again."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        self._worker.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def worker_process_id(self) -> int | None:
+        return self._worker.process_id
+
+    def ask(self, session: Session, frames: FrameRange, *, keys_only: bool) -> Job:
+        """Queues a job; the same one, while it is queued or running, is found again.
+
+        Raises what would make it fail at once, and BusyError when the queue is full.
+        """
+        self._check(session, frames, keys_only=keys_only)
+        with self._condition:
+            wanted = range_message(frames)
+            for entry in self._entries.values():
+                same = (entry.message.range, entry.message.keys_only) == (wanted, keys_only)
+                if same and entry.renders(session, frames):
+                    break
+            else:
+                entry = self._queue(session, frames, keys_only=keys_only)
+            entry.lasting = True
+            self._database.save_job(entry.message)
+            return _copy(entry.message)
+
+    @contextmanager
+    def joined(self, session: Session, frames: FrameRange) -> Iterator[str]:
+        """The id of a job that makes those frames, for a call that waits for it.
+
+        A job that nobody else asked for is cancelled with the end of the block.
+        """
+        with self._condition:
+            for entry in self._entries.values():
+                if not entry.message.keys_only and entry.renders(session, frames):
+                    break
+            else:
+                entry = self._queue(session, frames, keys_only=False)
+            entry.waiting_calls += 1
+        try:
+            yield entry.message.id
+        finally:
+            with self._condition:
+                entry.waiting_calls -= 1
+                abandoned = not entry.lasting and entry.waiting_calls == 0
+            if abandoned and entry.active:
+                self.cancel(entry.message.id)
+
+    def cancel(self, job_id: str) -> Job:
+        """Ends a job; one that has ended stays as it is. Raises NotFoundError."""
+        with self._condition:
+            entry = self._entry(job_id)
+            if entry.message.state == JobState.JOB_STATE_QUEUED:
+                self._end(entry, JobState.JOB_STATE_CANCELLED)
+            elif entry.active and not entry.cancelled:
+                entry.cancelled = True
+                self._worker.cancel()
+            return _copy(entry.message)
+
+    def get(self, job_id: str) -> Job:
+        """Raises NotFoundError."""
+        with self._condition:
+            return _copy(self._entry(job_id).message)
+
+    def check_outcome(self, job_id: str) -> None:
+        """Raises what ended the job, if something did."""
+        with self._condition:
+            entry = self._entry(job_id)
+            if entry.message.state == JobState.JOB_STATE_CANCELLED:
+                raise CancelledError("The render was cancelled; what was finished is kept.")
+            if entry.error is not None:
+                raise entry.error
+
+    def of_session(self, session_id: str) -> list[Job]:
+        """Jobs queued or running, and the last that ended, in the order of their asking."""
+        with self._condition:
+            return [
+                _copy(entry.message)
+                for entry in self._entries.values()
+                if entry.message.session_id == session_id
+            ]
+
+    def making(self, session: Session, frames: FrameRange) -> Job | None:
+        """A job that is to make those frames."""
+        with self._condition:
+            for entry in self._entries.values():
+                if not entry.message.keys_only and entry.renders(session, frames):
+                    return _copy(entry.message)
+        return None
+
+    def seconds(self, session: Session, steps: Iterable[Step]) -> float:
+        """What those steps take on this machine; 0 while nothing is known."""
+        return self._speeds.seconds(steps, session.state.clip.size)
+
+    # The queue; all of these are called with the lock held.
+
+    def _entry(self, job_id: str) -> _Entry:
+        if job_id not in self._entries:
+            raise NotFoundError(f'There is no job "{job_id}": it ended long ago or never was.')
+        return self._entries[job_id]
+
+    def _queue(self, session: Session, frames: FrameRange, *, keys_only: bool) -> _Entry:
+        queued = [entry for entry in self._entries.values() if entry.active]
+        if len(queued) >= LONGEST_QUEUE:
+            raise BusyError(f"{len(queued)} jobs are waiting: cancel some, or wait for their end.")
+        message = Job(
+            id=secrets.token_hex(8),
+            session_id=session.id,
+            state=JobState.JOB_STATE_QUEUED,
+            stage=StageMessage.STAGE_QUEUED,
+            range=range_message(frames),
+            keys_only=keys_only,
+        )
+        entry = self._entries[message.id] = _Entry(message, lasting=False)
+        self._forget_oldest()
+        self._condition.notify_all()
+        self._changes.tell(session.id, Topic.JOBS)
+        return entry
+
+    def _forget_oldest(self) -> None:
+        ended = [job_id for job_id, entry in self._entries.items() if not entry.active]
+        for job_id in ended[:-REMEMBERED_JOBS]:
+            del self._entries[job_id]
+
+    def _end(self, entry: _Entry, state: JobState.ValueType) -> None:
+        entry.message.state = state
+        entry.message.seconds_left = 0
+        if state == JobState.JOB_STATE_DONE:
+            entry.message.fraction = 1
+        self._database.forget_job(entry.message.id)
+        self._changes.tell(entry.message.session_id, Topic.JOBS, Topic.FRAMES)
+
+    # The thread that works.
+
+    def _work_off(self) -> None:
+        while (entry := self._next()) is not None:
+            self._run(entry)
+
+    def _next(self) -> _Entry | None:
+        with self._condition:
+            while not self._closed:
+                for entry in self._entries.values():
+                    if entry.message.state == JobState.JOB_STATE_QUEUED:
+                        entry.message.state = JobState.JOB_STATE_RUNNING
+                        entry.message.stage = StageMessage.STAGE_STARTING
+                        self._changes.tell(entry.message.session_id, Topic.JOBS, Topic.FRAMES)
+                        return entry
+                self._condition.wait()
+        return None
+
+    def _run(self, entry: _Entry) -> None:
+        state, error = JobState.JOB_STATE_DONE, None
+        try:
+            self._render(entry)
+        except CancelledError:
+            state = JobState.JOB_STATE_CANCELLED
+        except InbetweenError as problem:
+            state, error = JobState.JOB_STATE_FAILED, problem
+        except Exception as problem:  # noqa: BLE001 - the edge: it costs this job only
+            state, error = JobState.JOB_STATE_FAILED, unexpected(problem, "rendering")
+        with self._condition:
+            if self._closed:
+                return  # Interrupted, not ended: it goes on with the next server.
+            entry.error = error
+            entry.message.error = str(error or "")
+            self._end(entry, state)
+
+    def _render(self, entry: _Entry) -> None:
+        session = self._sessions.get(entry.message.session_id)
+        frames = frame_range_of(entry.message.range)
+        self._find_cuts(entry, session, frames)
+        state, inputs = session.snapshot()
+        entry.revision = state.revision
+        plan = self._plan(session, inputs, frames, keys_only=entry.message.keys_only)
+        delivered = {index: frame.address for index, frame in session.sequence.items()}
+        plan, finished = without_delivered(plan, delivered)
+        to_do = [step for step in plan.steps if not session.folder.has(step.address)]
+        entry.work = _Work(to_do, finished)
+        self._changes.tell(session.id, Topic.FRAMES)
+        task = Render(session.worker_source(), plan, state.settings, session.folder, delivered)
+        try:
+            with closing(self._task(entry, task)) as stream:
+                for news in stream:
+                    self._hear(entry, session, news)
+        finally:
+            session.write_description()
+            self._evict(plan)
+
+    def _find_cuts(self, entry: _Entry, session: Session, frames: FrameRange) -> None:
+        indices = session.unexamined(frames)
+        if not indices:
+            return
+        task = FindCuts(session.worker_source(), tuple(indices))
+        with closing(self._task(entry, task)) as stream:
+            for news in stream:
+                if isinstance(news, CutsFound):
+                    session.found_cuts(indices, news.cuts)
+                else:
+                    self._hear(entry, session, news)
+
+    def _task(self, entry: _Entry, task: FindCuts | Render) -> Generator[News]:
+        with closing(self._worker.run(task)) as stream:
+            for news in stream:
+                if entry.cancelled:
+                    # It may have been cancelled before the worker had the task.
+                    self._worker.cancel()
+                yield news
+
+    def _plan(
+        self, session: Session, inputs: PlanInputs, frames: FrameRange, *, keys_only: bool
+    ) -> Plan:
+        _check_sources(session, inputs, frames, keys_only=keys_only)
+        plan = make_session_plan(inputs, frames)
+        return key_frames_only(plan, frames) if keys_only else plan
+
+    def _check(self, session: Session, frames: FrameRange, *, keys_only: bool) -> None:
+        """Raises what would make the job fail at once."""
+        for index in (frames.first, frames.last):
+            session.check_index(index)
+        _, inputs = session.snapshot()
+        if not any(key.index in inputs.facts.frame_range for key in inputs.key_frames):
+            raise NotPossibleNowError(
+                "The clip has no key frame: add one, or set a key interval, then render."
+            )
+        self._plan(session, inputs, frames, keys_only=keys_only)
+
+    def _hear(self, entry: _Entry, session: Session, news: News) -> None:
+        if isinstance(news, Delivered):
+            session.accept(news.index, news.frame)
+        elif isinstance(news, StepDone):
+            if isinstance(news.step, Paint):
+                session.add_take(news.step)
+            if not news.reused:
+                self._speeds.learn(news.step, news.seconds, session.state.clip.size)
+        with self._condition:
+            self._note(entry, news)
+            _measure(
+                entry, self._speeds.seconds(entry.work.to_do.values(), session.state.clip.size)
+            )
+        self._changes.tell(session.id, Topic.JOBS)
+
+    def _note(self, entry: _Entry, news: News) -> None:
+        message = entry.message
+        match news:
+            case Progress():
+                message.stage = STAGES[news.stage]
+                message.frame, message.step, message.steps = news.frame, news.step, news.steps
+            case StepDone():
+                entry.work.finish(news.step, news.seconds, reused=news.reused)
+            case Notice():
+                message.notices.append(news.text)
+            case _:
+                pass
+
+    def _evict(self, plan: Plan) -> None:
+        keep = {step.address for step in plan.steps}
+        evict(self._work_folder, self._work_budget_bytes, keep)
+
+
+def _measure(entry: _Entry, seconds_left: float) -> None:
+    """Brings the figures of the message up to date."""
+    message, work = entry.message, entry.work
+    message.done.CopyFrom(cost_message(count(work.done)))
+    message.reused.CopyFrom(cost_message(count(work.reused)))
+    message.seconds_left = seconds_left
+    if work.all_to_do:
+        message.fraction = 1 - len(work.to_do) / len(work.all_to_do)
+    del message.stage_seconds[:]
+    message.stage_seconds.extend(
+        StageSeconds(stage=stage, seconds=seconds)
+        for stage, seconds in sorted(work.stage_seconds.items())
+    )
+
+
+def _check_sources(
+    session: Session, inputs: PlanInputs, frames: FrameRange, *, keys_only: bool
+) -> None:
+    """Raises NotPossibleNowError where the host has not sent what the job reads."""
+    spans = (
+        [FrameRange(key.index, key.index) for key in inputs.key_frames if key.index in frames]
+        if keys_only
+        else [frames]
+    )
+    missing = sorted({index for span in spans for index in session.missing_sources(span)})
+    if missing:
+        raise NotPossibleNowError(
+            f"The host has not sent {len(missing)} of the source frames yet, the first of them "
+            f"{missing[0]}: use Render clip in the effect, which sends them."
+        )
+
+
+def _queued_again(job: Job) -> Job:
+    """A job of an earlier server, as it was asked for."""
+    return Job(
+        id=job.id,
+        session_id=job.session_id,
+        state=JobState.JOB_STATE_QUEUED,
+        stage=StageMessage.STAGE_QUEUED,
+        range=job.range,
+        keys_only=job.keys_only,
+    )
+
+
+def _copy(job: Job) -> Job:
+    copy = Job()
+    copy.CopyFrom(job)
+    return copy

@@ -1,0 +1,142 @@
+"""What a session's render consists of, what of it is there already, and what it costs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
+
+from engine.errors import InbetweenError
+from engine.plan import (
+    Address,
+    Blend,
+    Interval,
+    Paint,
+    Plan,
+    Propagate,
+    Recipe,
+    SourceFacts,
+    make_plan,
+    shots,
+)
+from engine.settings import RenderSettings, TranslationSettings
+from engine.translation.painters import recipe_of
+from engine.types import FrameRange, KeyFrame
+from server.database import TakeRecord
+
+RecipeOf = Callable[[TranslationSettings], Recipe]
+Step = Paint | Propagate | Blend
+State = TypeVar("State", bound=int)
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """All that a plan depends on."""
+
+    facts: SourceFacts
+    key_frames: tuple[KeyFrame, ...]
+    settings: RenderSettings
+    takes: tuple[TakeRecord, ...]
+    """In the order of their making."""
+
+
+def make_session_plan(
+    inputs: PlanInputs, frames: FrameRange, recipe_of: RecipeOf = recipe_of
+) -> Plan:
+    """The plan, with the takes that today's recipe made in use, whatever they were painted against.
+
+    A take stays valid when an earlier key frame changes: it is marked as painted against an older
+    one, and the editor decides whether to paint it again.
+
+    Raises what the painter says of settings that it cannot paint.
+    """
+    facts, key_frames, settings = inputs.facts, inputs.key_frames, inputs.settings
+    if any(take.painted_against for take in inputs.takes):
+        plan = make_plan(facts, key_frames, settings, facts.frame_range, recipe_of)
+        valid = _valid_takes(plan.paints, inputs.takes)
+        key_frames = tuple(
+            replace(key, take=valid[key.index]) if key.index in valid else key for key in key_frames
+        )
+    return make_plan(facts, key_frames, settings, frames, recipe_of)
+
+
+def lenient_recipe_of(settings: TranslationSettings) -> Recipe:
+    """As `recipe_of`; settings that cannot be painted get a recipe that no take has."""
+    try:
+        return recipe_of(settings)
+    except InbetweenError as error:
+        return Recipe(f"cannot be painted: {error}")
+
+
+def key_frames_only(plan: Plan, frames: FrameRange) -> Plan:
+    """The part of a plan that paints the key frames inside `frames`."""
+    takes = {index: take for index, take in plan.takes.items() if index in frames}
+    needed = set(takes.values())
+    for paint in reversed(plan.paints):
+        if paint.address in needed:
+            needed |= set(paint.references)
+    paints = tuple(paint for paint in plan.paints if paint.address in needed)
+    return Plan(paints, intervals=(), takes=plan.takes, pictures=takes)
+
+
+def without_delivered(plan: Plan, delivered: Mapping[int, Address]) -> tuple[Plan, list[Step]]:
+    """The plan without the intervals whose frames the sequence holds, and their steps."""
+    waiting: list[Interval] = []
+    finished: list[Interval] = []
+    for interval in plan.intervals:
+        wanted = [step.frame for step in interval.steps if step.frame in plan.pictures]
+        ready = all(delivered.get(frame) == plan.pictures[frame] for frame in wanted)
+        (finished if ready else waiting).append(interval)
+    steps: list[Step] = [step for interval in finished for step in interval.steps]
+    return replace(plan, intervals=tuple(waiting)), steps
+
+
+@dataclass(frozen=True)
+class Work:
+    """Steps, counted."""
+
+    paintings: int = 0
+    propagations: int = 0
+    blends: int = 0
+
+
+def count(steps: Iterable[Step]) -> Work:
+    kinds = [type(step) for step in steps]
+    return Work(kinds.count(Paint), kinds.count(Propagate), kinds.count(Blend))
+
+
+def kind_of_work(step: Step) -> str:
+    """Steps of one kind take about the same time per pixel."""
+    match step:
+        case Paint(settings=settings):
+            return f"paint {settings.painter}"
+        case Propagate():
+            return "propagate"
+        case Blend():
+            return "blend"
+
+
+def shot_has_key_frame(
+    frame_range: FrameRange, cuts: Iterable[int], key_frames: Sequence[KeyFrame]
+) -> Callable[[int], bool]:
+    """Tells of a frame whether its shot has a key frame."""
+    covered = {
+        index
+        for shot in shots(frame_range, cuts)
+        if any(key.index in shot for key in key_frames)
+        for index in shot.indices
+    }
+    return covered.__contains__
+
+
+def runs(states: Mapping[int, State]) -> list[tuple[FrameRange, State]]:
+    """Neighbouring frames of one state, for frames without gaps."""
+    grouped = groupby(sorted(states.items()), key=lambda item: item[1])
+    spans = [(state, [index for index, _ in items]) for state, items in grouped]
+    return [(FrameRange(indices[0], indices[-1]), state) for state, indices in spans]
+
+
+def _valid_takes(paints: Iterable[Paint], takes: Iterable[TakeRecord]) -> dict[int, Address]:
+    """Key frame to the newest take of its recipe, where the plan's own take is not there."""
+    made = {take.address for take in takes}
+    recipes = {paint.frame: paint.recipe for paint in paints if paint.address not in made}
+    return {take.frame: take.address for take in takes if recipes.get(take.frame) == take.recipe}

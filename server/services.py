@@ -1,0 +1,189 @@
+"""The RPC methods: each checks, calls and answers. All work is done elsewhere."""
+
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import grpc
+from inbetween.v1 import render_pb2, render_pb2_grpc, session_pb2, session_pb2_grpc
+from inbetween.v1.session_pb2 import Session as SessionMessage
+
+from engine.translation.painters import describe_painters
+from server import state as rules
+from server.changes import Changes
+from server.convert import frame_range_of, key_frame_of, placed_key_frame_of, session_message
+from server.costs import estimate_cost
+from server.jobs import ACTIVE, Jobs
+from server.paintings import received_painting
+from server.pictures import read_frame
+from server.rendering import FrameRendering, receive_source_frames
+from server.sessions import Sessions
+from server.settings import settings_of
+from server.views import frame_runs, frame_states, session_view
+from server.watching import watch
+
+# ruff: noqa: ARG002, N802 - the methods' names and arguments are the contract's
+
+
+class SessionService(session_pb2_grpc.SessionServiceServicer):
+    """Clips, settings and key frames."""
+
+    def __init__(self, sessions: Sessions, jobs: Jobs, changes: Changes) -> None:
+        self._sessions = sessions
+        self._jobs = jobs
+        self._changes = changes
+
+    def OpenSession(
+        self, request: session_pb2.OpenSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.OpenSessionResponse:
+        session = self._sessions.open(request)
+        return session_pb2.OpenSessionResponse(session=session_view(session))
+
+    def GetSession(
+        self, request: session_pb2.GetSessionRequest, context: grpc.ServicerContext
+    ) -> session_pb2.GetSessionResponse:
+        session = self._sessions.get(request.session_id)
+        jobs = self._jobs.of_session(session.id)
+        return session_pb2.GetSessionResponse(
+            session=session_view(session),
+            frames=frame_runs(frame_states(session, jobs)).runs,
+            jobs=[job for job in jobs if job.state in ACTIVE],
+        )
+
+    def ListSessions(
+        self, request: session_pb2.ListSessionsRequest, context: grpc.ServicerContext
+    ) -> session_pb2.ListSessionsResponse:
+        sessions = [session_message(state, folder="") for state in self._sessions.states()]
+        return session_pb2.ListSessionsResponse(sessions=sessions)
+
+    def UpdateSettings(
+        self, request: session_pb2.UpdateSettingsRequest, context: grpc.ServicerContext
+    ) -> session_pb2.UpdateSettingsResponse:
+        session, settings = self._sessions.get(request.session_id), settings_of(request.settings)
+        session.edit(lambda state: rules.change_settings(state, settings))
+        return session_pb2.UpdateSettingsResponse(session=session_view(session))
+
+    def AddKeyFrame(
+        self, request: session_pb2.AddKeyFrameRequest, context: grpc.ServicerContext
+    ) -> session_pb2.AddKeyFrameResponse:
+        key = key_frame_of(request.key_frame)
+        view = self._edited(request.session_id, lambda state: rules.add_key_frame(state, key))
+        return session_pb2.AddKeyFrameResponse(session=view)
+
+    def MoveKeyFrame(
+        self, request: session_pb2.MoveKeyFrameRequest, context: grpc.ServicerContext
+    ) -> session_pb2.MoveKeyFrameResponse:
+        session = self._sessions.get(request.session_id)
+        session.move_key_frame(request.from_index, request.to_index)
+        return session_pb2.MoveKeyFrameResponse(session=session_view(session))
+
+    def DeleteKeyFrame(
+        self, request: session_pb2.DeleteKeyFrameRequest, context: grpc.ServicerContext
+    ) -> session_pb2.DeleteKeyFrameResponse:
+        index = request.index
+        view = self._edited(request.session_id, lambda state: rules.delete_key_frame(state, index))
+        return session_pb2.DeleteKeyFrameResponse(session=view)
+
+    def EditKeyFrame(
+        self, request: session_pb2.EditKeyFrameRequest, context: grpc.ServicerContext
+    ) -> session_pb2.EditKeyFrameResponse:
+        key = key_frame_of(request.key_frame)
+        view = self._edited(request.session_id, lambda state: rules.edit_key_frame(state, key))
+        return session_pb2.EditKeyFrameResponse(session=view)
+
+    def SetKeyFrames(
+        self, request: session_pb2.SetKeyFramesRequest, context: grpc.ServicerContext
+    ) -> session_pb2.SetKeyFramesResponse:
+        keys = [placed_key_frame_of(key) for key in request.key_frames]
+        view = self._edited(request.session_id, lambda state: rules.set_key_frames(state, keys))
+        return session_pb2.SetKeyFramesResponse(session=view)
+
+    def ImportPainting(
+        self,
+        request_iterator: Iterator[session_pb2.ImportPaintingRequest],
+        context: grpc.ServicerContext,
+    ) -> session_pb2.ImportPaintingResponse:
+        with received_painting(request_iterator) as painting:
+            session = self._sessions.get(painting.session_id)
+            session.import_painting(painting)
+        return session_pb2.ImportPaintingResponse(session=session_view(session))
+
+    def Watch(
+        self, request: session_pb2.WatchRequest, context: grpc.ServicerContext
+    ) -> Iterator[session_pb2.WatchResponse]:
+        session = self._sessions.get(request.session_id)
+        context.add_callback(self._changes.wake)
+        yield from watch(session, self._jobs, self._changes, context.is_active)
+
+    def _edited(self, session_id: str, rule: rules.Rule) -> SessionMessage:
+        session = self._sessions.get(session_id)
+        session.edit_key_frames(rule)
+        return session_view(session)
+
+
+class RenderService(render_pb2_grpc.RenderServiceServicer):
+    """Work and pictures."""
+
+    def __init__(self, sessions: Sessions, jobs: Jobs, changes: Changes) -> None:
+        self._sessions = sessions
+        self._jobs = jobs
+        self._changes = changes
+
+    def RenderFrame(
+        self, request: render_pb2.RenderFrameRequest, context: grpc.ServicerContext
+    ) -> Iterator[render_pb2.RenderFrameResponse]:
+        context.add_callback(self._changes.wake)
+        rendering = FrameRendering(
+            self._sessions, self._jobs, self._changes, request, context.is_active
+        )
+        yield from rendering.answers()
+
+    def SendSourceFrames(
+        self,
+        request_iterator: Iterator[render_pb2.SendSourceFramesRequest],
+        context: grpc.ServicerContext,
+    ) -> render_pb2.SendSourceFramesResponse:
+        return receive_source_frames(self._sessions, request_iterator)
+
+    def ReadFrame(
+        self, request: render_pb2.ReadFrameRequest, context: grpc.ServicerContext
+    ) -> Iterator[render_pb2.ReadFrameResponse]:
+        yield from read_frame(self._sessions.get(request.session_id), self._jobs, request)
+
+    def EstimateCost(
+        self, request: render_pb2.EstimateCostRequest, context: grpc.ServicerContext
+    ) -> render_pb2.EstimateCostResponse:
+        return estimate_cost(self._sessions.get(request.session_id), self._jobs, request)
+
+    def StartJob(
+        self, request: render_pb2.StartJobRequest, context: grpc.ServicerContext
+    ) -> render_pb2.StartJobResponse:
+        session = self._sessions.get(request.session_id)
+        whole = session.state.clip.frame_range
+        frames = frame_range_of(request.range) if request.HasField("range") else whole
+        job = self._jobs.ask(session, frames, keys_only=request.keys_only)
+        return render_pb2.StartJobResponse(job=job)
+
+    def CancelJob(
+        self, request: render_pb2.CancelJobRequest, context: grpc.ServicerContext
+    ) -> render_pb2.CancelJobResponse:
+        return render_pb2.CancelJobResponse(job=self._jobs.cancel(request.job_id))
+
+    def GetServerInfo(
+        self, request: render_pb2.GetServerInfoRequest, context: grpc.ServicerContext
+    ) -> render_pb2.GetServerInfoResponse:
+        painters = [
+            render_pb2.Painter(
+                name=painter.name,
+                label=painter.label,
+                description=painter.description,
+                available=painter.available,
+                reason=painter.reason,
+                looks=painter.looks,
+            )
+            for painter in describe_painters()
+        ]
+        threads = len(os.sched_getaffinity(0))
+        return render_pb2.GetServerInfoResponse(
+            version=version("inbetween"), device=f"CPU, {threads} threads", painters=painters
+        )

@@ -1,0 +1,164 @@
+"""A server, from its lock to its end."""
+
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from inbetween.v1 import render_pb2, render_pb2_grpc, session_pb2, session_pb2_grpc
+
+from engine.errors import InbetweenError
+from engine.media.files import storage_errors
+from server import paths
+from server.changes import Changes
+from server.database import Database
+from server.errors import ErrorInterceptor
+from server.jobs import Jobs
+from server.services import RenderService, SessionService
+from server.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+MOST_CALLS = 128
+"""At once: each watcher and each waiting effect holds a thread. Others: RESOURCE_EXHAUSTED."""
+GRACE_SECONDS = 2.0
+LOG_BYTES = 4 << 20
+
+SERVICES = (
+    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
+    render_pb2.DESCRIPTOR.services_by_name["RenderService"].full_name,
+)
+
+
+class AlreadyRunningError(InbetweenError):
+    """Another server holds the socket."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """Where a server listens, and what it may use."""
+
+    socket: Path = field(default_factory=paths.socket_path)
+    lock: Path = field(default_factory=paths.lock_path)
+    home: Path = field(default_factory=paths.home_folder)
+    roots: tuple[Path, ...] = (Path("/"),)
+    """Folders that media may lie in. Only the same user can connect to the socket, and that user
+    can read the files anyway, so everything is allowed unless told otherwise."""
+    work_budget_bytes: int = 50 << 30
+    """Of pictures that can be made again; the ones unused for longest are deleted beyond it."""
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers."""
+
+    socket: Path
+    jobs: Jobs
+
+    @property
+    def address(self) -> str:
+        """For a gRPC channel."""
+        return f"unix:{self.socket}"
+
+
+@contextmanager
+def serve(options: ServerOptions) -> Iterator[RunningServer]:
+    """A server in this process, until the block ends.
+
+    Raises AlreadyRunningError when another one holds the socket.
+    """
+    with _locked(options.lock, options.socket):
+        _make_home(options.home)
+        changes = Changes()
+        database = Database(options.home / "state.sqlite")
+        folder = options.home / "sessions"
+        sessions = Sessions(folder, options.roots, database, changes)
+        jobs = Jobs(sessions, database, changes, folder, options.work_budget_bytes)
+        server = _listening(options.socket, sessions, jobs, changes)
+        jobs.start()
+        try:
+            yield RunningServer(options.socket, jobs)
+        finally:
+            changes.close()
+            stopped = server.stop(GRACE_SECONDS)
+            jobs.close()
+            stopped.wait()
+            sessions.close()
+            database.close()
+            options.socket.unlink(missing_ok=True)
+
+
+def run_server(options: ServerOptions) -> None:
+    """Serves until SIGTERM or SIGINT; jobs that are not done go on with the next server."""
+    _log_to(paths.log_path())
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with serve(options) as server:
+        log.info("process %d answers at %s", os.getpid(), server.socket)
+        ended.wait()
+        log.info("process %d ends", os.getpid())
+
+
+def _listening(socket: Path, sessions: Sessions, jobs: Jobs, changes: Changes) -> grpc.Server:
+    server = grpc.server(
+        ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call"),
+        interceptors=[ErrorInterceptor()],
+        maximum_concurrent_rpcs=MOST_CALLS,
+    )
+    session_pb2_grpc.add_SessionServiceServicer_to_server(
+        SessionService(sessions, jobs, changes), server
+    )
+    render_pb2_grpc.add_RenderServiceServicer_to_server(
+        RenderService(sessions, jobs, changes), server
+    )
+    healthy = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    for name in ("", *SERVICES):
+        healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    socket.unlink(missing_ok=True)
+    server.add_insecure_port(f"unix:{socket}")
+    server.start()
+    return server
+
+
+@contextmanager
+def _locked(lock: Path, socket: Path) -> Iterator[None]:
+    # gRPC takes a socket over without a word, so the lock decides who serves.
+    with storage_errors(lock):
+        file = lock.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(
+                f"Another render server answers at {socket}: use that one, or stop it first."
+            ) from error
+        yield
+
+
+def _make_home(home: Path) -> None:
+    with storage_errors(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _log_to(path: Path) -> None:
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+    logging.basicConfig(
+        level=logging.INFO,
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )

@@ -1,0 +1,190 @@
+"""Pictures on disk: a session's folder with its source frames, work, takes and sequence."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import NotFoundError
+from engine.media.color import from_painting_space, to_painting_space
+from engine.media.exr import read_exr, write_exr
+from engine.media.files import replacing, storage_errors
+from engine.media.picture import read_frame
+from engine.plan import METHOD_VERSION, Address
+from engine.types import Alpha, Clip, FloatArray, Frame, Precision
+from server.database import DeliveredFrame, FrameKind, HostFrame
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("inbetween", "numpy", "opencv-python-headless", "onnxruntime", "torch", "diffusers")
+"""Whose versions may change a picture."""
+
+
+@dataclass(frozen=True)
+class SessionFolder:
+    """The folder of one session. Every file in it is whole: written aside, then renamed."""
+
+    path: Path
+
+    def make(self) -> None:
+        """Raises StorageError."""
+        for name in ("arriving", "sequence"):
+            with storage_errors(self.path):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def source(self, index: int) -> Path:
+        return self.path / "source" / f"{index:06d}.exr"
+
+    def work(self, address: Address) -> Path:
+        return self.path / "work" / f"{address}.exr"
+
+    def patch_error(self, address: Address) -> Path:
+        return self.path / "work" / f"{address}.error.exr"
+
+    def take(self, address: Address) -> Path:
+        return self.path / "takes" / f"{address}.exr"
+
+    def arriving(self, index: int) -> Path:
+        return self.path / "arriving" / f"{index:06d}.exr"
+
+    def sequence(self, index: int) -> Path:
+        return self.path / "sequence" / f"{index:06d}.exr"
+
+    @property
+    def description(self) -> Path:
+        return self.path / "sequence" / "render.json"
+
+    def has(self, address: Address) -> bool:
+        return self.work(address).exists() or self.take(address).exists()
+
+    def load_picture(self, address: Address) -> FloatArray:
+        """A take or a picture of the work, [H, W, 3] in painting space; NotFoundError."""
+        work = self.work(address)
+        return _rgb(read_exr(work if work.exists() else self.take(address)))
+
+    def save_take(
+        self,
+        address: Address,
+        pixels: FloatArray,
+        precision: Precision,
+        description: Mapping[str, object],
+    ) -> None:
+        """A take [H, W, 3], with all that is needed to paint it again beside it."""
+        write_json(self.take(address).with_suffix(".json"), description)
+        write_exr(self.take(address), rgb_planes(pixels), precision)
+
+    def save_source(self, frame: Frame) -> None:
+        """A frame of a host, in the host's own colours."""
+        planes = {name: frame.pixels[..., channel] for channel, name in enumerate("RGBA")}
+        write_exr(self.source(frame.index), planes, frame.precision)
+
+    def load_source(self, index: int, kind: FrameKind, color_space: str) -> Frame:
+        planes = read_exr(self.source(index))
+        pixels = np.stack([planes[name] for name in "RGBA"], axis=-1)
+        return kind.apply(Frame(index, pixels, color_space))
+
+    def accept(self, index: int) -> None:
+        """Puts a frame that the worker finished into the sequence."""
+        with storage_errors(self.sequence(index)):
+            self.arriving(index).replace(self.sequence(index))
+
+    def load_display(self, index: int) -> Frame:
+        """A frame of the sequence in straight sRGB."""
+        return displayed(read_frame(self.sequence(index), index))
+
+    def load_result(self, index: int, delivered: DeliveredFrame) -> Frame:
+        """A frame of the sequence in the colour space and with the alpha of its clip."""
+        shown = self.load_display(index)
+        like = delivered.kind.apply(replace(shown, color_space=delivered.color_space))
+        return from_painting_space(shown.pixels[..., :3], like)
+
+
+class HostSource:
+    """The FrameSource of a clip whose frames a host has sent."""
+
+    def __init__(
+        self, folder: SessionFolder, clip: Clip, frames: Mapping[int, HostFrame], color_space: str
+    ) -> None:
+        self._folder = folder
+        self._clip = clip
+        self._frames = frames
+        self._color_space = color_space
+
+    @property
+    def clip(self) -> Clip:
+        return self._clip
+
+    def read(self, index: int) -> Frame:
+        return self._folder.load_source(index, self._frame(index).kind, self._color_space)
+
+    def digest(self, index: int) -> str:
+        return self._frame(index).digest
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _frame(self, index: int) -> HostFrame:
+        if index not in self._frames:
+            raise NotFoundError(
+                f"The host has not sent source frame {index} yet: render the clip in the host."
+            )
+        return self._frames[index]
+
+
+def displayed(frame: Frame) -> Frame:
+    """A frame as a screen shows it: straight sRGB."""
+    rgb = to_painting_space(frame)
+    alpha = Alpha.OPAQUE if frame.alpha is Alpha.OPAQUE else Alpha.STRAIGHT
+    pixels = np.dstack([rgb, frame.pixels[..., 3]])
+    return replace(frame, pixels=pixels, color_space="srgb", alpha=alpha)
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Raises StorageError."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, sort_keys=True, default=str) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that may change a picture."""
+    found = {"method": str(METHOD_VERSION)}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def evict(sessions: Path, budget_bytes: int, keep: Collection[Address]) -> None:
+    """Deletes the pictures of the work that were not used for longest, until the rest fits.
+
+    Only what can be made again is deleted: no take, no painting, no source, no sequence.
+    """
+    found: list[tuple[float, int, Path]] = []
+    for path in sessions.glob("*/work/*.exr"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        found.append((status.st_mtime, status.st_size, path))
+    excess = sum(size for _, size, _ in found) - budget_bytes
+    for _, size, path in sorted(found):
+        if excess <= 0:
+            return
+        if path.name.partition(".")[0] not in keep:
+            log.info("evicting %s", path)
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def rgb_planes(pixels: FloatArray) -> dict[str, FloatArray]:
+    return {name: pixels[..., channel] for channel, name in enumerate("RGB")}
+
+
+def _rgb(planes: Mapping[str, FloatArray]) -> FloatArray:
+    return np.stack([planes[name] for name in "RGB"], axis=-1)

@@ -1,0 +1,52 @@
+"""What a watcher of a session is told."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from inbetween.v1.session_pb2 import FrameRuns, Job, WatchResponse
+
+from server.changes import Changes, Topic
+from server.jobs import Jobs
+from server.sessions import Session
+from server.views import frame_runs, frame_states, session_view
+
+PAUSE_SECONDS = 0.05
+"""Between two looks: what happens in between is told as one change."""
+IDLE_SECONDS = 5.0
+
+
+def watch(
+    session: Session, jobs: Jobs, changes: Changes, is_active: Callable[[], bool]
+) -> Iterator[WatchResponse]:
+    """The session, its frames and its jobs, then every change of them while the call is active."""
+    teller = _Teller(session, jobs)
+    topics, since = set(Topic), changes.now()
+    while is_active() and not changes.closed:
+        yield from teller.news(topics)
+        if topics:
+            time.sleep(PAUSE_SECONDS)
+        topics, since = changes.wait(session.id, since, IDLE_SECONDS)
+
+
+class _Teller:
+    """Remembers what it told, and tells only what differs."""
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session = session
+        self._jobs = jobs
+        self._frames: FrameRuns | None = None
+        self._told: dict[str, Job] = {}
+
+    def news(self, topics: set[Topic]) -> Iterator[WatchResponse]:
+        if Topic.SESSION in topics:
+            yield WatchResponse(session=session_view(self._session))
+        jobs = self._jobs.of_session(self._session.id)
+        if Topic.FRAMES in topics:
+            frames = frame_runs(frame_states(self._session, jobs))
+            if frames != self._frames:
+                self._frames = frames
+                yield WatchResponse(frames=frames)
+        for job in jobs:
+            if self._told.get(job.id) != job:
+                yield WatchResponse(job=job)
+        self._told = {job.id: job for job in jobs}
