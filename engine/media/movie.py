@@ -12,10 +12,9 @@ from typing import cast
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 
 from engine.errors import NotFoundError, UnreadableMediaError
+from engine.media.container import open_movie, video_stream
 from engine.media.fingerprint import file_fingerprint
 from engine.media.movie_index import index_movie
 from engine.media.video_frames import from_video
@@ -23,9 +22,6 @@ from engine.types import Clip, Frame, FrameRange, FrameSize
 
 _KEPT_BYTES = 128 << 20
 """Decoded pictures that are kept, so that reading backwards does not decode each of them anew."""
-
-_TEXT_AS_VIDEO = {"tty"}
-"""Formats by which FFmpeg shows text files as moving pictures."""
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these drop the alpha channel."""
@@ -94,7 +90,7 @@ class MovieSource:
 
     def _open(self) -> None:
         self._container = open_movie(self._path)
-        self._stream = _video_stream(self._container, self._path)
+        self._stream = video_stream(self._container, self._path)
         self._decoder = _decoder(self._stream)
         self._pictures: Iterator[tuple[int, av.VideoFrame]] = self._pictures_from(0)
         self._position = _NOWHERE
@@ -192,34 +188,6 @@ class MovieSource:
         most = max(1, _KEPT_BYTES // sum(plane.buffer_size for plane in picture.planes))
         while len(self._recent) > most:
             self._recent.popitem(last=False)
-
-
-def open_movie(path: Path) -> InputContainer:
-    """Opens a file that FFmpeg reads; nothing but local files is followed from it.
-
-    Raises NotFoundError, and UnreadableMediaError where it is none.
-    """
-    try:
-        container = av.open(str(path), options={"protocol_whitelist": "file"})
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{path} does not exist: check its name.") from error
-    except (av.FFmpegError, OSError) as error:
-        raise UnreadableMediaError(
-            f"{path} is no video, or was not written to its end: copy or export it again."
-        ) from error
-    if container.format.name in _TEXT_AS_VIDEO:
-        container.close()
-        raise UnreadableMediaError(f"{path} is a text file, not a video: choose another file.")
-    return container
-
-
-def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The first that is no cover picture."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            stream.thread_type = "AUTO"
-            return stream
-    raise UnreadableMediaError(f"{path} holds no moving picture: choose a video.")
 
 
 def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:

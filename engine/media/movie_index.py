@@ -4,11 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.container import InputContainer
 
 from engine.errors import UnreadableMediaError
+from engine.media.container import open_movie, video_stream
 
 _UNKNOWN_RATE = Fraction(25)
 
@@ -66,6 +68,15 @@ class _Packets:
     end: int
     """The decoding time after the last whole packet."""
     is_cut_short: bool
+
+
+def index_of(path: Path) -> MovieIndex:
+    """Raises NotFoundError, and UnreadableMediaError where the file is no movie."""
+    container = open_movie(path)
+    try:
+        return index_movie(container, video_stream(container, path), str(path))
+    finally:
+        container.close()
 
 
 def index_movie(container: InputContainer, stream: av.VideoStream, name: str) -> MovieIndex:

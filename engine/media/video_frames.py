@@ -16,6 +16,8 @@ from engine.types import Alpha, FloatArray, FrameSize, Precision
 BT709 = 1
 """The number of BT.709 for matrix, primaries and transfer function (ITU-T H.273)."""
 
+LIMITED_RANGE = int(ColorRange.MPEG)
+
 _MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
