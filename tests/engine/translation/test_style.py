@@ -84,7 +84,7 @@ def test_a_large_frame_is_painted_at_its_own_size_and_without_8_bit_steps(
     """As the package paints it when told not to shrink, but for its rounding to 8 bits."""
     source = np.rint(photo(48, 1400) * 255).astype(np.uint8)
     theirs = StyleTransfer(device="cpu", max_size=0).stylize(source, style=LOOKS["mosaic"])
-    ours = paint(source / np.float32(255), FULL, report)
+    ours = paint((source / 255).astype(np.float32), FULL, report)
     assert np.abs(ours - np.asarray(theirs) / 255).max() < 0.51 / 255
     assert len(np.unique(ours)) > 256
 

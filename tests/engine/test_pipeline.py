@@ -1,0 +1,344 @@
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import count
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from engine import pipeline
+from engine.errors import CancelledError, InvalidValueError, NotFoundError
+from engine.media.color import to_painting_space
+from engine.motion.flow import DisFlow
+from engine.pipeline import StoredPicture, execute
+from engine.plan import Address, Blend, Paint, Plan, Propagate, Recipe, SourceFacts, make_plan
+from engine.propagation.blend import Side, choose, evidence, mix
+from engine.report import Report
+from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
+from engine.translation.painter import PaintRequest
+from engine.translation.painters import recipe_of
+from engine.types import (
+    Alpha,
+    Clip,
+    FloatArray,
+    Frame,
+    FrameRange,
+    FrameSize,
+    KeyFrame,
+    Precision,
+)
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Photo, Recorder
+
+SETTINGS = RenderSettings(
+    translation=TranslationSettings(painter="style", prompt="mosaic", strength=1.0),
+    propagation=PropagationSettings(search_vote_iterations=1),
+)
+
+
+@dataclass
+class Footage:
+    """A clip in which the picture moves to the right by 1.5 pixels a frame."""
+
+    picture: FloatArray
+    """Wider than the clip by what comes into view."""
+    size: FrameSize
+    length: int
+    alpha: Alpha = Alpha.OPAQUE
+    reads: list[int] = field(default_factory=list)
+    alive: int = 0
+    most_alive: int = 0
+
+    @property
+    def clip(self) -> Clip:
+        return Clip("footage", FrameRange(0, self.length - 1), self.size, Fraction(25))
+
+    def read(self, index: int) -> Frame:
+        if index not in self.clip.frame_range:
+            raise NotFoundError(f"There is no frame {index}.")
+        self.reads.append(index)
+        moved = np.array([[1, 0, 1.5 * (self.length - index)], [0, 1, 0]], np.float32)
+        rgb = cv2.warpAffine(
+            self.picture,
+            moved,
+            (self.size.width, self.size.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
+        covered = np.full((*rgb.shape[:2], 1), 0.5 if self.alpha is Alpha.STRAIGHT else 1.0)
+        frame = Frame(index, np.dstack([rgb, covered]).astype(np.float32), alpha=self.alpha)
+        self.alive += 1
+        self.most_alive = max(self.most_alive, self.alive)
+        weakref.finalize(frame.pixels, self._let_go)
+        return frame
+
+    def _let_go(self) -> None:
+        self.alive -= 1
+
+    def digest(self, index: int) -> str:
+        return f"footage {self.size} {index}"
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Memory:
+    """A store that keeps pictures as one on disk would."""
+
+    pictures: dict[Address, StoredPicture] = field(default_factory=dict)
+    sequence: dict[int, tuple[Address, Frame]] = field(default_factory=dict)
+    deliveries: list[int] = field(default_factory=list)
+
+    def has(self, address: Address) -> bool:
+        return address in self.pictures
+
+    def load(self, address: Address) -> StoredPicture:
+        if address not in self.pictures:
+            raise NotFoundError(f"There is no picture {address}.")
+        return self.pictures[address]
+
+    def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
+        assert address not in self.pictures, "made twice"
+        assert precision is Precision.HALF
+        rounded = picture.pixels.astype(np.float16).astype(np.float32)
+        self.pictures[address] = replace(picture, pixels=rounded)
+
+    def delivered(self, index: int) -> Address | None:
+        return self.sequence[index][0] if index in self.sequence else None
+
+    def deliver(self, frame: Frame, address: Address) -> None:
+        self.sequence[frame.index] = (address, frame)
+        self.deliveries.append(frame.index)
+
+
+@pytest.fixture
+def footage(photo: "Photo") -> Footage:
+    return Footage(photo(90, 180), FrameSize(160, 90), length=12)
+
+
+def plan_of(
+    footage: Footage,
+    keys: Iterable[int | KeyFrame],
+    *,
+    cuts: Iterable[int] = (),
+    recipes: Callable[[TranslationSettings], Recipe] = recipe_of,
+) -> Plan:
+    digests = {index: footage.digest(index) for index in footage.clip.frame_range.indices}
+    return make_plan(
+        SourceFacts(footage.clip.frame_range, digests, frozenset(cuts)),
+        [key if isinstance(key, KeyFrame) else KeyFrame(key) for key in keys],
+        SETTINGS,
+        footage.clip.frame_range,
+        recipes,
+    )
+
+
+def run(footage: Footage, plan: Plan, report: Report, store: Memory | None = None) -> Memory:
+    store = store or Memory()
+    execute(plan, footage, SETTINGS, store, report, DisFlow())
+    return store
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[0, 4, 11], [0], [6], [11], [5, 6], [0, 11], [3, 4, 9]],
+    ids=lambda keys: "-".join(map(str, keys)),
+)
+def test_every_frame_gets_its_picture_wherever_the_key_frames_are(
+    footage: Footage, report: "Recorder", keys: Sequence[int]
+) -> None:
+    plan = plan_of(footage, keys)
+    store = run(footage, plan, report)
+    assert {index: address for index, (address, _) in store.sequence.items()} == plan.pictures
+    assert sorted(store.deliveries) == list(range(12))
+    assert report.made(Paint) == list(keys)
+    between = [f for f in range(12) if min(keys) < f < max(keys) and f not in keys]
+    assert report.made(Blend) == between
+    assert len(report.made(Propagate)) == 12 - len(keys) + len(between)
+
+
+def test_a_clip_without_key_frames_stays_source(footage: Footage, report: "Recorder") -> None:
+    store = run(footage, plan_of(footage, []), report)
+    assert not store.pictures
+    assert not store.sequence
+    assert not footage.reads
+
+
+def test_key_frames_are_delivered_as_they_were_painted(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 11])
+    store = run(footage, plan, report)
+    for key in (0, 11):
+        delivered = store.sequence[key][1].pixels[..., :3]
+        assert np.array_equal(delivered, store.load(plan.takes[key]).pixels)
+
+
+def test_a_painting_follows_what_moves(footage: Footage, report: "Recorder") -> None:
+    """The source itself as painting: what is carried should be the source of the other frames."""
+    paintings = {f"painting {key}": to_painting_space(footage.read(key)) for key in (0, 11)}
+    store = Memory({name: StoredPicture(pixels) for name, pixels in paintings.items()})
+    keys = [KeyFrame(0, take="painting 0"), KeyFrame(11, take="painting 11")]
+    run(footage, plan_of(footage, keys), report, store)
+    for index in range(12):
+        wanted = footage.read(index).pixels[..., :3]
+        error = np.abs(store.sequence[index][1].pixels[..., :3] - wanted)[:, 8:-8].mean()
+        stands = np.abs(paintings["painting 0"] - wanted)[:, 8:-8].mean()
+        assert error < 0.02, index
+        assert error < 0.5 * stands or index == 0, index
+
+
+def test_nothing_is_carried_or_blended_across_a_cut(footage: Footage, report: "Recorder") -> None:
+    plan = plan_of(footage, [3, 8], cuts=[6])
+    run(footage, plan, report)
+    assert not report.made(Blend)
+    steps = [step for step, _ in report.finished if isinstance(step, Propagate)]
+    assert all(step.key_frame == (3 if step.frame < 6 else 8) for step in steps)
+    assert sorted([3, 8, *(step.frame for step in steps)]) == list(range(12))
+
+
+def test_a_blend_takes_both_sides_at_its_own_frame(footage: Footage, report: "Recorder") -> None:
+    plan = plan_of(footage, [0, 3])
+    store = run(footage, plan, report)
+    first = plan.intervals[0].blends[0]
+
+    def side(step: Propagate, distance: int) -> Side:
+        stored = store.load(step.address)
+        assert stored.patch_error is not None
+        return Side(stored.pixels, stored.patch_error, distance)
+
+    assert first.left.frame == first.right.frame == 1
+    left, right = side(first.left, 1), side(first.right, 2)
+    for_right = evidence(left, right)
+    expected = mix(left, right, for_right, choose(for_right, None))
+    assert np.abs(store.load(first.address).pixels - expected).max() < 1e-3
+
+
+def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(
+    footage: Footage, report: "Recorder"
+) -> None:
+    store = run(footage, plan_of(footage, [0, 3, 6, 11]), report)
+    report.finished.clear()
+    run(footage, plan_of(footage, [0, 3, 8, 11]), report, store)
+    assert report.made(Paint) == [8]
+    from_3_on, from_8_back, from_8_on = [6, 7], [7, 6, 5, 4], [9, 10]
+    assert report.made(Propagate) == from_3_on + from_8_back + from_8_on
+    assert report.made(Blend) == [4, 5, 6, 7, 9, 10]
+
+
+def test_what_is_ready_is_neither_made_nor_delivered_again(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 5, 11])
+    store = run(footage, plan, report)
+    made, delivered = len(report.finished), len(store.deliveries)
+    footage.reads.clear()
+    run(footage, plan, report, store)
+    assert all(reused for _, reused in report.finished[made:])
+    assert len(report.finished) == 2 * made
+    assert len(store.deliveries) == delivered
+    assert not footage.reads
+
+
+def test_a_frame_that_holds_an_old_picture_is_delivered_from_the_store(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 5])
+    store = run(footage, plan, report)
+    store.sequence[3] = ("old", store.sequence[3][1])
+    del store.sequence[5]
+    store.deliveries.clear()
+    run(footage, plan, report, store)
+    assert sorted(store.deliveries) == [3, 5]
+    assert store.delivered(3) == plan.pictures[3]
+
+
+def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 4, 11])
+    whole = run(footage, plan, report)
+    pieces = Memory()
+    for finished in count(1):
+        interrupted = type(report)(cancel_after=finished)
+        try:
+            run(footage, plan, interrupted, pieces)
+            break
+        except CancelledError:
+            assert len(pieces.pictures) == finished
+    assert len(pieces.pictures) == len(plan.steps)
+    for address, picture in whole.pictures.items():
+        assert np.array_equal(pieces.load(address).pixels, picture.pixels)
+    for index, (address, frame) in whole.sequence.items():
+        assert pieces.delivered(index) == address
+        assert np.array_equal(pieces.sequence[index][1].pixels, frame.pixels)
+
+
+def test_a_frame_is_delivered_as_soon_as_its_picture_is_there(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 4, 11])
+    report.cancel_after = 3 + 3 + 3 + 2
+    store = Memory()
+    with pytest.raises(CancelledError):
+        run(footage, plan, report, store)
+    assert store.deliveries == [0, 4, 11, 1, 2]
+
+
+def test_memory_does_not_grow_with_the_clip(photo: "Photo", report: "Recorder") -> None:
+    def most_frames_held(length: int) -> int:
+        footage = Footage(photo(32, 120), FrameSize(48, 32), length)
+        run(footage, plan_of(footage, [0, length - 1]), report)
+        return footage.most_alive
+
+    assert most_frames_held(40) <= most_frames_held(10) <= 8
+
+
+def test_each_pass_over_an_interval_reads_its_frames_once(
+    footage: Footage, report: "Recorder"
+) -> None:
+    run(footage, plan_of(footage, [0, 11]), report)
+    passes = 3  # forward, backward, blends
+    assert all(footage.reads.count(index) <= passes for index in range(1, 11))
+
+
+def test_alpha_comes_back_with_the_frame(photo: "Photo", report: "Recorder") -> None:
+    footage = Footage(photo(48, 100), FrameSize(64, 48), 3, alpha=Alpha.STRAIGHT)
+    store = run(footage, plan_of(footage, [0]), report)
+    for _, frame in store.sequence.values():
+        assert frame.alpha is Alpha.STRAIGHT
+        assert (frame.pixels[..., 3] == 0.5).all()
+
+
+def test_a_take_of_another_size_is_refused_with_both_sizes(
+    footage: Footage, report: "Recorder", photo: "Photo"
+) -> None:
+    store = Memory({"painting": StoredPicture(photo(64, 64))})
+    with pytest.raises(InvalidValueError, match=r"64x64.*160x90"):
+        run(footage, plan_of(footage, [KeyFrame(3, take="painting")]), report, store)
+
+
+def test_a_painter_that_asks_for_them_gets_the_takes_of_anchor_and_previous(
+    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: dict[int, PaintRequest] = {}
+
+    class Copyist:
+        def paint(self, request: PaintRequest, report: Report) -> FloatArray:
+            requests[request.frame] = request
+            return request.source
+
+    monkeypatch.setattr(pipeline, "painter_named", lambda _name: Copyist())
+    plan = plan_of(
+        footage, [0, 5, 6, 11], recipes=lambda _: Recipe("copy", paints_against_others=True)
+    )
+    store = run(footage, replace(plan, intervals=()), report)
+    shown = {frame: len(request.references) for frame, request in requests.items()}
+    assert shown == {0: 0, 5: 1, 6: 2, 11: 2}
+    anchor, previous = requests[11].references
+    assert np.array_equal(anchor, store.load(plan.takes[0]).pixels)
+    assert np.array_equal(previous, store.load(plan.takes[6]).pixels)
