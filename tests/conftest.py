@@ -1,5 +1,6 @@
 """Real clips that the tests share."""
 
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.util import find_spec
@@ -10,6 +11,8 @@ import av
 import numpy as np
 import pytest
 from av.container import OutputContainer
+
+from server.serving import RunningServer, ServerOptions, serve
 
 SOUND_RATE_HZ = 48_000
 
@@ -75,3 +78,13 @@ def _sine_tone(seconds: Fraction) -> Iterator[av.AudioFrame]:
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
         frame.sample_rate, frame.pts = SOUND_RATE_HZ, start
         yield frame
+
+
+@pytest.fixture(scope="session")
+def render_server() -> Iterator[RunningServer]:
+    """A real server in this process, shared by all tests: each opens sessions of its own."""
+    with tempfile.TemporaryDirectory(prefix="inbetween-") as folder:
+        place = Path(folder)
+        options = ServerOptions(place / "server.sock", place / "server.lock", place / "home")
+        with serve(options) as server:
+            yield server
