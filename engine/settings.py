@@ -3,6 +3,8 @@ a test holds the two together, name by name and default by default."""
 
 from dataclasses import dataclass, field
 
+from engine.errors import InvalidValueError
+
 
 @dataclass(frozen=True)
 class KeySettings:
@@ -45,6 +47,12 @@ class PropagationSettings:
     edge_weight: float = 0.5
     position_weight: float = 2.0
     temporal_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.patch_size % 2 == 0:
+            raise InvalidValueError(
+                f"patch_size is {self.patch_size}: choose an odd number from 3 to 15."
+            )
 
 
 @dataclass(frozen=True)

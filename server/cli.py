@@ -1,0 +1,191 @@
+"""The command `inbetween`: a client of the render server, like the effect and the panel.
+
+A command fails with one sentence on stderr: exit code 2 for wrong input, 1 for everything else,
+130 after Ctrl-C. INBETWEEN_DEBUG=1 shows the traceback too. Heavy packages are imported by the
+commands that use them, so that --help is quick.
+"""
+
+import os
+import subprocess
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
+from server.commands.options import Value, with_setting_options
+
+WRONG_INPUT = (InvalidValueError, NotFoundError, UnreadableMediaError)
+
+
+class _SentencesOnly(TyperGroup):
+    """Says what went wrong in a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InbetweenError as error:
+            _say(error, str(error))
+            raise typer.Exit(2 if isinstance(error, WRONG_INPUT) else 1) from error
+        except OSError as error:
+            _say(error, f"{error.strerror or error}: {error.filename or 'no file named'}.")
+            raise typer.Exit(1) from error
+
+
+def _say(error: BaseException, sentence: str) -> None:
+    if os.environ.get("INBETWEEN_DEBUG"):
+        traceback.print_exception(error)
+    typer.echo(sentence, err=True)
+
+
+app = typer.Typer(
+    cls=_SentencesOnly,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Paints key frames of a clip and makes the frames in between.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"inbetween {version('inbetween')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Paints key frames of a clip and makes the frames in between."""
+
+
+@app.command()
+@with_setting_options
+def render(
+    clip: Annotated[Path, typer.Argument(help="The movie, or a numbered sequence.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="The result: a movie by its suffix, or frames.%04d.exr for a sequence."),
+    ],
+    frames: Annotated[
+        str, typer.Option("--range", help="First and last frame, 0-95; otherwise the whole clip.")
+    ] = "",
+    keys: Annotated[
+        str, typer.Option(help="Key frames by hand: 0,24,61. They replace those of the session.")
+    ] = "",
+    painting: Annotated[
+        list[str] | None,
+        typer.Option(help="A key frame painted by hand: 24=frame24.png; may be given again."),
+    ] = None,
+    size_rule: Annotated[
+        str, typer.Option(help="A painting of another size: fit, crop or refuse.")
+    ] = "refuse",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Leave the clip's session alone and begin another.")
+    ] = False,
+    **settings: Value | None,
+) -> None:
+    """Render a clip into a movie or a sequence.
+
+    A clip has a session, which keeps its settings, key frames and paintings: what is not given
+    here stays as it is there, and what was painted before is not painted again.
+    """
+    from server.commands.order import RenderOrder
+    from server.commands.render import render_clip
+
+    render_clip(
+        RenderOrder.parse(
+            clip=clip,
+            out=out,
+            overwrite=overwrite,
+            frames=frames,
+            keys=keys,
+            paintings=painting or [],
+            size_rule=size_rule,
+            settings=settings,
+            fresh=fresh,
+        )
+    )
+
+
+@app.command()
+def serve(
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder that clips may lie in; may be given again. Otherwise any."),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(min=1, help="GiB of pictures to keep that can be made again; otherwise 50."),
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Serve in this terminal until Ctrl-C.")
+    ] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="End the server; its jobs go on with the next one.")
+    ] = False,
+) -> None:
+    """Start or stop the render server, which the other commands start when they need it."""
+    from server.commands import serve as serving
+
+    if stop:
+        serving.stop()
+    else:
+        serving.serve(root or [], budget, foreground=foreground)
+
+
+@app.command()
+def panel(
+    clip: Annotated[Path | None, typer.Argument(help="The clip to place key frames on.")] = None,
+    session: Annotated[str, typer.Option(help="A session; inbetween sessions lists them.")] = "",
+) -> None:
+    """Open the key-frame panel."""
+    arguments = [str(clip.resolve())] if clip else []
+    if session:
+        arguments += ["--session", session]
+    finished = subprocess.run([sys.executable, "-m", "panel", *arguments], check=False)  # noqa: S603
+    raise typer.Exit(finished.returncode)
+
+
+@app.command()
+def sessions() -> None:
+    """List the sessions."""
+    from server.commands.listing import list_sessions
+
+    list_sessions()
+
+
+@app.command()
+def looks() -> None:
+    """List the looks of the style painter."""
+    from engine.translation.painters import describe_painters
+
+    for painter in describe_painters():
+        for look in painter.looks:
+            typer.echo(look)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation, and say what to do where something is missing."""
+    from server.doctor import print_findings
+
+    raise typer.Exit(print_findings())
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="inbetween")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,361 @@
+"""A client of the render server, for the command line, the benchmarks, the demo and the tests.
+
+`connect()` finds the server at its socket, or starts one. Every refusal and every failure of the
+server comes back as an InbetweenError with the server's own sentence.
+"""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from inbetween.v1 import frame_pb2, render_pb2, session_pb2
+from inbetween.v1.frame_pb2 import FramePiece, PixelType
+from inbetween.v1.render_pb2 import Picture
+from inbetween.v1.render_pb2_grpc import RenderServiceStub
+from inbetween.v1.session_pb2 import FrameState, Job, JobState, KeyFrame, Session, SizeRule
+from inbetween.v1.session_pb2_grpc import SessionServiceStub
+from inbetween.v1.settings_pb2 import Settings
+
+from engine.errors import InbetweenError
+from engine.media.files import storage_errors
+from engine.types import Frame, FrameRange
+from server import paths
+from server.errors import STATUS_OF
+from server.frames import PIECE_BYTES, received_frames
+
+START_SECONDS = 20.0
+GIVE_WAY_SECONDS = 3.0
+STOP_SECONDS = 20.0
+CALL_SECONDS = 60.0
+PICTURE_SECONDS = 120.0
+CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+PEER_CREDENTIALS = struct.Struct("3i")
+"""struct ucred of Linux: process, user, group."""
+FINISHED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
+
+
+class ServerUnavailableError(InbetweenError):
+    """The render server cannot be started, went away or does not answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A picture from the server, in floats, and what it is."""
+
+    state: FrameState.ValueType
+    frame: Frame | None
+    """None where there is no such picture."""
+
+
+class Client:
+    """Calls of the render server, each with a deadline."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._sessions = SessionServiceStub(channel)
+        self._render = RenderServiceStub(channel)
+
+    def server_info(self) -> render_pb2.GetServerInfoResponse:
+        """Who renders, with what."""
+        with _plain_errors():
+            request = render_pb2.GetServerInfoRequest()
+            return self._render.GetServerInfo(request, timeout=CALL_SECONDS)
+
+    def open_session(self, media: Path, *, session_id: str = "", fresh: bool = False) -> Session:
+        """The session of a clip on disk; one with default settings is made where there is none."""
+        request = session_pb2.OpenSessionRequest(
+            clip=session_pb2.Clip(media_path=str(media)), session_id=session_id, fresh=fresh
+        )
+        with _plain_errors():
+            return self._sessions.OpenSession(request, timeout=CALL_SECONDS).session
+
+    def session(self, session_id: str) -> session_pb2.GetSessionResponse:
+        """A session with the states of its frames and its jobs."""
+        request = session_pb2.GetSessionRequest(session_id=session_id)
+        with _plain_errors():
+            return self._sessions.GetSession(request, timeout=CALL_SECONDS)
+
+    def list_sessions(self) -> Sequence[Session]:
+        """All sessions."""
+        with _plain_errors():
+            request = session_pb2.ListSessionsRequest()
+            return self._sessions.ListSessions(request, timeout=CALL_SECONDS).sessions
+
+    def update_settings(self, session_id: str, settings: Settings) -> Session:
+        """Replaces the settings of a session."""
+        request = session_pb2.UpdateSettingsRequest(session_id=session_id, settings=settings)
+        with _plain_errors():
+            return self._sessions.UpdateSettings(request, timeout=CALL_SECONDS).session
+
+    def set_key_frames(self, session_id: str, key_frames: Iterable[KeyFrame]) -> Session:
+        """Replaces all key frames of a session."""
+        request = session_pb2.SetKeyFramesRequest(session_id=session_id, key_frames=key_frames)
+        with _plain_errors():
+            return self._sessions.SetKeyFrames(request, timeout=CALL_SECONDS).session
+
+    def import_painting(
+        self, session_id: str, index: int, painting: Path, size_rule: SizeRule.ValueType
+    ) -> Session:
+        """Makes a picture file the take of a key frame, which is placed where there is none."""
+        description = session_pb2.PaintingDescription(
+            session_id=session_id, index=index, file_name=painting.name, size_rule=size_rule
+        )
+        with _plain_errors():
+            return self._sessions.ImportPainting(
+                _painting_parts(description, painting), timeout=PICTURE_SECONDS
+            ).session
+
+    def estimate_cost(
+        self, session_id: str, frames: FrameRange | None = None
+    ) -> render_pb2.EstimateCostResponse:
+        """What a render would cost now."""
+        request = render_pb2.EstimateCostRequest(session_id=session_id, range=_range(frames))
+        with _plain_errors():
+            return self._render.EstimateCost(request, timeout=CALL_SECONDS)
+
+    def run_job(
+        self, session_id: str, frames: FrameRange | None = None, *, keys_only: bool = False
+    ) -> Iterator[Job]:
+        """Starts a job, or joins the one that does the same, and follows it to its end.
+
+        The job comes at each progress; the last one is done, failed or cancelled. A watch begins
+        before the job does, so that no end is missed.
+        """
+        request = render_pb2.StartJobRequest(
+            session_id=session_id, range=_range(frames), keys_only=keys_only
+        )
+        with _plain_errors():
+            watch = self._sessions.Watch(session_pb2.WatchRequest(session_id=session_id))
+            try:
+                events = iter(watch)
+                next(events)
+                job = self._render.StartJob(request, timeout=CALL_SECONDS).job
+                yield job
+                while job.state not in FINISHED:
+                    event = next(events, None)
+                    if event is None:
+                        raise ServerUnavailableError(_gone())
+                    if event.WhichOneof("event") == "job" and event.job.id == job.id:
+                        job = event.job
+                        yield job
+            finally:
+                watch.cancel()  # type: ignore[no-untyped-call]
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Ends a job; what it finished is kept."""
+        request = render_pb2.CancelJobRequest(job_id=job_id)
+        with _plain_errors():
+            return self._render.CancelJob(request, timeout=CALL_SECONDS).job
+
+    def read_frame(
+        self,
+        session_id: str,
+        index: int,
+        picture: Picture.ValueType = Picture.PICTURE_RESULT,
+        take: str = "",
+    ) -> Answer:
+        """One picture at full size, as floats."""
+        request = render_pb2.ReadFrameRequest(
+            session_id=session_id,
+            index=index,
+            picture=picture,
+            take=take,
+            pixel_type=PixelType.PIXEL_TYPE_FLOAT32,
+        )
+        with _plain_errors():
+            return _answer(self._render.ReadFrame(request, timeout=PICTURE_SECONDS))
+
+    def read_frames(self, session_id: str, frames: FrameRange) -> Iterator[Answer]:
+        """The result in the order of time, one frame in memory."""
+        for index in frames.indices:
+            yield self.read_frame(session_id, index)
+
+
+@contextmanager
+def connect(*, start: bool = True) -> Iterator[Client]:
+    """A client of the running server; where none runs, one is started and stays.
+
+    Raises ServerUnavailableError when there is none and `start` is False, or it cannot be started.
+    """
+    if not is_running():
+        if not start:
+            raise ServerUnavailableError(
+                "No render server is running: start it by inbetween serve."
+            )
+        start_server()
+    with _channel() as channel:
+        yield Client(channel)
+
+
+def is_running(timeout_seconds: float = 2.0) -> bool:
+    """Whether a healthy server answers at the socket."""
+    if not paths.socket_path().exists():
+        return False
+    with _channel() as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def start_server(arguments: Sequence[str] = ()) -> None:
+    """Starts a server in the background and returns when it answers.
+
+    Raises ServerUnavailableError with the last line of its log when it does not.
+    """
+    log = paths.log_path()
+    with storage_errors(log), log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", "server.cli", "serve", "--foreground", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    # One that ends at once may have given way to the server of a client that was quicker.
+    if _answers_within(START_SECONDS, process) or _answers_within(GIVE_WAY_SECONDS):
+        return
+    raise ServerUnavailableError(
+        f"The render server did not start: {_last_line(log)} (its log: {log})"
+    )
+
+
+def _answers_within(seconds: float, process: "subprocess.Popen[bytes] | None" = None) -> bool:
+    """Whether a server answers in that time; gives up early where `process` has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if is_running():
+            return True
+        if process is not None and process.poll() is not None:
+            return False
+        time.sleep(0.05)
+    return False
+
+
+def server_process_id() -> int | None:
+    """The process that listens at the socket, as the system tells it; None where there is none."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(paths.socket_path()))
+        except OSError:
+            return None
+        credentials = connection.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size
+        )
+    pid, _user, _group = PEER_CREDENTIALS.unpack(credentials)
+    return int(pid)
+
+
+def stop_server() -> bool:
+    """Ends the server; False where none runs. Its jobs go on with the next one.
+
+    Raises ServerUnavailableError when it does not end.
+    """
+    pid = server_process_id()
+    if pid is None:
+        return False
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        ended, _, _ = select.select([process], [], [], STOP_SECONDS)
+    finally:
+        os.close(process)
+    if not ended:
+        raise ServerUnavailableError(
+            f"The render server, process {pid}, did not end within {STOP_SECONDS:.0f} seconds: see "
+            f"{paths.log_path()}, and kill it if need be."
+        )
+    return True
+
+
+def _channel() -> grpc.Channel:
+    return grpc.insecure_channel(f"unix:{paths.socket_path()}", options=CHANNEL_OPTIONS)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing."
+
+
+def _range(frames: FrameRange | None) -> frame_pb2.FrameRange | None:
+    return frame_pb2.FrameRange(first=frames.first, last=frames.last) if frames else None
+
+
+def _painting_parts(
+    description: session_pb2.PaintingDescription, painting: Path
+) -> Iterator[session_pb2.ImportPaintingRequest]:
+    yield session_pb2.ImportPaintingRequest(description=description)
+    with painting.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield session_pb2.ImportPaintingRequest(file_bytes=piece)
+
+
+def _answer(parts: Iterable[render_pb2.ReadFrameResponse]) -> Answer:
+    state = FrameState.FRAME_STATE_UNSPECIFIED
+
+    def pieces() -> Iterator[FramePiece]:
+        nonlocal state
+        for part in parts:
+            if part.WhichOneof("part") == "description":
+                state = part.description.state
+            else:
+                yield part.frame
+
+    frame = next((received.frame for received in received_frames(pieces())), None)
+    return Answer(state, frame)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turns a gRPC status into the error it stands for."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _plain_error(error) from error
+
+
+def _plain_error(error: grpc.RpcError) -> InbetweenError:
+    log = f"Its log: {paths.log_path()}"
+    if not isinstance(error, grpc.Call):
+        return InbetweenError(f"The call of the render server failed: {error}. {log}")
+    code = error.code()
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return ServerUnavailableError(_gone())
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServerUnavailableError(f"The render server does not answer. {log}")
+    return _error_type(error)(error.details() or f"The render server failed. {log}")
+
+
+def _gone() -> str:
+    return (
+        "The render server went away; what it finished is kept, and the same command goes on from "
+        f"there. Its log: {paths.log_path()}"
+    )
+
+
+def _error_type(error: grpc.Call) -> type[InbetweenError]:
+    """The exception that the server told by the reason in its error details."""
+    status = rpc_status.from_call(error)
+    info = ErrorInfo()
+    reasons = [info.reason for detail in (status.details if status else ()) if detail.Unpack(info)]
+    return next(
+        (kind for kind, (_, reason) in STATUS_OF.items() if reason in reasons), InbetweenError
+    )

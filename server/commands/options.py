@@ -1,0 +1,149 @@
+"""The settings as command line options, made from their annotations in settings.proto."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import typer
+from google.protobuf.descriptor import FieldDescriptor
+from inbetween.v1.options_pb2 import Setting, setting
+from inbetween.v1.settings_pb2 import Settings
+
+from engine.errors import InvalidValueError
+
+Value = str | int | float | bool
+Command = TypeVar("Command", bound=Callable[..., None])
+
+VALUE_TYPES: Mapping[int, type[Value]] = {
+    FieldDescriptor.CPPTYPE_STRING: str,
+    FieldDescriptor.CPPTYPE_INT32: int,
+    FieldDescriptor.CPPTYPE_DOUBLE: float,
+    FieldDescriptor.CPPTYPE_BOOL: bool,
+}
+SHORTER_NAMES = {"key_interval": "--every"}
+OF_HOSTS = {"color_space"}
+"""What a host must say of its pictures, and a file says of itself."""
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """One setting: where it stands in Settings, and what its annotation says."""
+
+    group: str
+    name: str
+    value_type: type[Value]
+    annotation: Setting
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def default(self) -> Value:
+        member = self.annotation.WhichOneof("default")
+        return self.value_type(getattr(self.annotation, member)) if member else self.value_type()
+
+
+def setting_fields() -> list[SettingField]:
+    """All settings of a render from a file, in the order of settings.proto."""
+    return [
+        SettingField(
+            group.name,
+            field.name,
+            VALUE_TYPES[field.cpp_type],
+            field.GetOptions().Extensions[setting],
+        )
+        for group in Settings.DESCRIPTOR.fields
+        if group.message_type is not None
+        for field in group.message_type.fields
+        if field.name not in OF_HOSTS
+    ]
+
+
+def with_setting_options(command: Command) -> Command:
+    """Gives `command(..., **settings)` an option for each setting; those not given are None."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [entry for entry in signature.parameters.values() if entry.kind != entry.VAR_KEYWORD]
+    options = [_parameter(field) for field in setting_fields()]
+    # Typer reads a command's options from its signature.
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return command
+
+
+def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Settings:
+    """A copy of the settings with the options that were given, which are those that are not None.
+
+    Raises InvalidValueError for an option that the painter in force does not use.
+    """
+    changed = Settings()
+    changed.CopyFrom(settings)
+    chosen = [field for field in setting_fields() if given.get(field.name) is not None]
+    for field in chosen:
+        _set(changed, field, given[field.name])
+    for field in chosen:
+        _check_painter(field, painter_of(changed))
+    return changed
+
+
+def _set(settings: Settings, field: SettingField, value: Value | None) -> None:
+    try:
+        setattr(getattr(settings, field.group), field.name, value)
+    except ValueError as error:
+        raise InvalidValueError(
+            f"{field.option} is {value}: choose a number from {field.annotation.minimum:.10g} to "
+            f"{field.annotation.maximum:.10g}."
+        ) from error
+
+
+def painter_of(settings: Settings) -> str:
+    """The painter in force: the one that is set, else the default."""
+    if settings.translation.HasField("painter"):
+        return settings.translation.painter
+    return str(_painter_field().default)
+
+
+def _painter_field() -> SettingField:
+    return next(field for field in setting_fields() if field.name == "painter")
+
+
+def _known_painters() -> list[str]:
+    return [choice.value for choice in _painter_field().annotation.choices]
+
+
+def _check_painter(field: SettingField, painter: str) -> None:
+    painters = list(field.annotation.painters)
+    if painters and painter not in painters and painter in _known_painters():
+        raise InvalidValueError(
+            f"The painter {painter} does not use {field.option}: leave it out, or choose "
+            f"--painter {' or '.join(painters)}."
+        )
+
+
+def _parameter(field: SettingField) -> inspect.Parameter:
+    names = [field.option]
+    if field.name in SHORTER_NAMES:
+        names.insert(0, SHORTER_NAMES[field.name])
+    option = typer.Option(
+        *names,
+        help=_help(field),
+        rich_help_panel=f"{field.group.capitalize()} settings",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[field.value_type | None, option],
+    )
+
+
+def _help(field: SettingField) -> str:
+    described = field.annotation
+    facts = [choice.value for choice in described.choices]
+    if field.value_type in (int, float):
+        facts.append(f"{described.minimum:g} to {described.maximum:.10g} {described.unit}".strip())
+    facts.append(f"default {field.default}" if field.default != "" else "default empty")
+    if described.painters:
+        facts.append(f"painter {' or '.join(described.painters)}")
+    return f"{described.label}. {described.hint} ({'; '.join(facts)})"

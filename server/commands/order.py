@@ -1,0 +1,133 @@
+"""What the command line of `inbetween render` says, read and checked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inbetween.v1.session_pb2 import SizeRule
+
+from engine.errors import InvalidValueError, NotFoundError
+from engine.types import FrameRange
+from server.commands.options import Value
+
+SIZE_RULES = {
+    "refuse": SizeRule.SIZE_RULE_REFUSE,
+    "fit": SizeRule.SIZE_RULE_FIT,
+    "crop": SizeRule.SIZE_RULE_CROP,
+}
+
+
+@dataclass(frozen=True)
+class RenderOrder:
+    """What a person asked for, read and checked as far as that needs no server."""
+
+    clip: Path
+    out: Path
+    overwrite: bool
+    fresh: bool
+    frames: FrameRange | None
+    """None: the whole clip."""
+    keys: tuple[int, ...] | None
+    """None: those of the session."""
+    paintings: Mapping[int, Path]
+    size_rule: SizeRule.ValueType
+    settings: Mapping[str, Value | None]
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        clip: Path,
+        out: Path,
+        overwrite: bool,
+        fresh: bool,
+        frames: str,
+        keys: str,
+        paintings: Sequence[str],
+        size_rule: str,
+        settings: Mapping[str, Value | None],
+    ) -> "RenderOrder":
+        """Reads the command line; InvalidValueError or NotFoundError for what is wrong with it."""
+        order = cls(
+            clip=clip.absolute(),
+            out=out.absolute(),
+            overwrite=overwrite,
+            fresh=fresh,
+            frames=parse_range(frames) if frames else None,
+            keys=parse_keys(keys) if keys else None,
+            paintings=parse_paintings(paintings),
+            size_rule=_size_rule(size_rule),
+            settings=_key_settings(settings, keys),
+        )
+        for index in (*(order.keys or ()), *order.paintings):
+            _check_inside(index, order.frames)
+        return order
+
+    @property
+    def replaces_keys(self) -> bool:
+        """Key frames are exactly those of the command line, by hand or by interval."""
+        return self.settings.get("key_interval") is not None
+
+
+def parse_range(text: str) -> FrameRange:
+    """0-95 as the frames 0 to 95."""
+    match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
+    if match is None:
+        raise InvalidValueError(
+            f"--range is {text!r}: give the first and the last frame, for example 0-95."
+        )
+    return FrameRange(int(match[1]), int(match[2]))
+
+
+def parse_keys(text: str) -> tuple[int, ...]:
+    """0,24,61 as three frames."""
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+        raise InvalidValueError(
+            f"--keys is {text!r}: give frame numbers with commas between, for example 0,24,61."
+        )
+    return tuple(int(number) for number in text.split(","))
+
+
+def parse_paintings(texts: Sequence[str]) -> Mapping[int, Path]:
+    """Each painting under its frame."""
+    paintings: dict[int, Path] = {}
+    for index, path in map(parse_painting, texts):
+        if index in paintings:
+            raise InvalidValueError(f"--painting names two paintings of frame {index}: choose one.")
+        paintings[index] = path
+    return paintings
+
+
+def parse_painting(text: str) -> tuple[int, Path]:
+    """24=frame24.png as a frame and its picture file."""
+    number, equals, file = text.partition("=")
+    if not (number.strip().isdecimal() and equals and file):
+        raise InvalidValueError(
+            f"--painting is {text!r}: give the frame and the file, for example 24=frame24.png."
+        )
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise NotFoundError(f"There is no painting {path}: check the path after {number}=.")
+    return int(number), path
+
+
+def _size_rule(text: str) -> SizeRule.ValueType:
+    if text not in SIZE_RULES:
+        raise InvalidValueError(f"--size-rule is {text!r}: choose {', '.join(SIZE_RULES)}.")
+    return SIZE_RULES[text]
+
+
+def _key_settings(settings: Mapping[str, Value | None], keys: str) -> Mapping[str, Value | None]:
+    """Key frames by hand switch the automatic ones off, unless both are asked for."""
+    if keys and settings.get("key_interval") is None:
+        return {**settings, "key_interval": 0}
+    return settings
+
+
+def _check_inside(index: int, frames: FrameRange | None) -> None:
+    if frames is not None and index not in frames:
+        raise InvalidValueError(
+            f"Key frame {index} lies outside --range {frames.first}-{frames.last}: choose a frame "
+            "inside it, or a wider range."
+        )

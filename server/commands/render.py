@@ -1,0 +1,185 @@
+"""`inbetween render`: a clip in, a movie or a sequence out."""
+
+import os
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import typer
+from inbetween.v1.session_pb2 import (
+    Cost,
+    FrameRun,
+    FrameState,
+    Job,
+    JobState,
+    KeyFrame,
+    Placement,
+    Session,
+)
+
+from engine.errors import CancelledError, InbetweenError, InvalidValueError
+from engine.media.color import from_painting_space
+from engine.media.source import FrameSource, open_source
+from engine.media.writer import check_output, open_writer
+from engine.plan import check_key_frames
+from engine.types import Frame, FrameRange
+from server.client import Answer, Client, connect
+from server.commands.options import apply_options
+from server.commands.order import RenderOrder
+from server.commands.progress import STAGES, ProgressDisplay
+
+AUTOMATIC, HAND = Placement.PLACEMENT_AUTOMATIC, Placement.PLACEMENT_HAND
+INTERRUPTED = 130
+
+
+def render_clip(order: RenderOrder) -> None:
+    """Renders, writes the result and says what was done."""
+    _check_folder(order.out.parent)
+    check_output(order.out, overwrite=order.overwrite)
+    with ProgressDisplay() as display, closing(open_source(order.clip, display.note)) as source:
+        _check_frames(source.clip.frame_range, order)
+        frames = order.frames or source.clip.frame_range
+        display.show("Connecting to the render server")
+        with connect() as client:
+            display.show("Opening the clip")
+            session = _prepare(client, order)
+            job = _run(client, session, frames, display)
+            sources = _write(client, session, source, order, frames, display)
+            session = client.session(session.id).session
+    _summarise(order, session, frames, job, sources)
+
+
+def _prepare(client: Client, order: RenderOrder) -> Session:
+    """The clip's session as the order wants it."""
+    session = client.open_session(order.clip, fresh=order.fresh)
+    settings = apply_options(session.settings, order.settings)
+    if settings != session.settings:
+        session = client.update_settings(session.id, settings)
+    if order.replaces_keys:
+        session = _replace_keys(client, session, order)
+    for index, painting in order.paintings.items():
+        session = client.import_painting(session.id, index, painting, order.size_rule)
+    return session
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises InvalidValueError for a folder that the result cannot be put into."""
+    if not folder.is_dir():
+        raise InvalidValueError(f"There is no folder {folder} for --out: make it, or name another.")
+    if not os.access(folder, os.W_OK):
+        raise InvalidValueError(f"The folder {folder} of --out cannot be written: name another.")
+
+
+def _check_frames(clip: FrameRange, order: RenderOrder) -> None:
+    """Raises InvalidValueError for a range and for key frames that the clip does not have."""
+    check_key_frames(clip, order.keys or ())
+    check_key_frames(clip, order.paintings)
+    if order.frames and not (order.frames.first in clip and order.frames.last in clip):
+        raise InvalidValueError(
+            f"--range {order.frames.first}-{order.frames.last} lies outside the clip: choose "
+            f"frames from {clip.first} to {clip.last}."
+        )
+
+
+def _replace_keys(client: Client, session: Session, order: RenderOrder) -> Session:
+    """Key frames by hand are those of the order; one that stands there keeps its own settings."""
+    by_hand = {key.index: key for key in session.key_frames if key.placement != AUTOMATIC}
+    automatic = [key for key in session.key_frames if key.placement == AUTOMATIC]
+    wanted = {*(order.keys or ()), *order.paintings}
+    if wanted == by_hand.keys():
+        return session
+    placed = [by_hand.get(index, KeyFrame(index=index, placement=HAND)) for index in wanted]
+    placed += [key for key in automatic if key.index not in wanted]
+    return client.set_key_frames(session.id, placed)
+
+
+def _run(client: Client, session: Session, frames: FrameRange, display: ProgressDisplay) -> Job:
+    """Follows the job to its end; Ctrl-C cancels it, and leaves what is finished."""
+    job = Job()
+    try:
+        for job in client.run_job(session.id, frames):
+            display.job(job)
+    except KeyboardInterrupt:
+        if job.id:
+            client.cancel_job(job.id)
+        runs = client.session(session.id).frames
+        ready = _frames_in(runs, FrameState.FRAME_STATE_READY, frames)
+        typer.echo(
+            f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command "
+            "goes on from there.",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    if job.state == JobState.JOB_STATE_CANCELLED:
+        raise CancelledError(
+            "The render was cancelled elsewhere: what is finished is kept, and the same command "
+            "goes on from there."
+        )
+    if job.state == JobState.JOB_STATE_FAILED:
+        raise InbetweenError(job.error)
+    return job
+
+
+def _write(
+    client: Client,
+    session: Session,
+    source: FrameSource,
+    order: RenderOrder,
+    frames: FrameRange,
+    display: ProgressDisplay,
+) -> int:
+    """Writes the result; returns how many of its frames are the source."""
+    sources = 0
+    opened = open_writer(order.out, source.clip, frames, order.clip, display.note)
+    with closing(opened) as writer:
+        for done, index in enumerate(frames.indices):
+            display.show(f"Writing {order.out.name}", done / len(frames), f"frame {index}")
+            answer = client.read_frame(session.id, index)
+            writer.write(_finished(answer, source.read(index)))
+            sources += answer.state == FrameState.FRAME_STATE_SOURCE
+    return sources
+
+
+def _finished(answer: Answer, source: Frame) -> Frame:
+    """The result in the colour space and with the alpha of its source frame."""
+    if answer.state == FrameState.FRAME_STATE_SOURCE:
+        return source
+    if answer.frame is None or answer.state != FrameState.FRAME_STATE_READY:
+        raise CancelledError(
+            f"Frame {source.index} was changed by another client while the result was written: "
+            "give the same command again."
+        )
+    return from_painting_space(answer.frame.pixels[..., :3], source)
+
+
+def _frames_in(runs: Iterable[FrameRun], state: FrameState.ValueType, frames: FrameRange) -> int:
+    """How many of the frames are in that state."""
+    return sum(
+        max(0, min(run.range.last, frames.last) - max(run.range.first, frames.first) + 1)
+        for run in runs
+        if run.state == state
+    )
+
+
+def _summarise(
+    order: RenderOrder, session: Session, frames: FrameRange, job: Job, sources: int
+) -> None:
+    """Says what was done, on stdout."""
+    typer.echo(order.out)
+    typer.echo(f"  frames: {len(frames)} ({frames.first}-{frames.last})")
+    if sources:
+        typer.echo(
+            f"  source: {sources} frames stay as they are, because their shots have no key frame "
+            "(--keys or --every places some)"
+        )
+    keys = [str(key.index) for key in session.key_frames if key.index in frames]
+    typer.echo(f"  key frames: {', '.join(keys) or 'none'}")
+    typer.echo(f"  made: {_cost_text(job.done)}")
+    typer.echo(f"  reused: {_cost_text(job.reused)}")
+    stages = (f"{STAGES[entry.stage].lower()} {entry.seconds:.1f}" for entry in job.stage_seconds)
+    typer.echo(f"  seconds: {', '.join(stages)}")
+    typer.echo(f"  session: {session.id}")
+
+
+def _cost_text(cost: Cost) -> str:
+    return f"{cost.paintings} paintings, {cost.propagations} propagations, {cost.blends} blends"

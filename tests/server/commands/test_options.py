@@ -1,0 +1,44 @@
+"""Every setting is an option, made from its annotation."""
+
+import pytest
+from inbetween.v1.settings_pb2 import Settings
+from typer.testing import CliRunner
+
+from engine.errors import InvalidValueError
+from server.cli import app
+from server.commands.options import apply_options, setting_fields
+
+HELP = CliRunner().invoke(app, ["render", "--help"], env={"COLUMNS": "200"}).stdout
+
+
+@pytest.mark.parametrize("field", setting_fields(), ids=lambda field: field.name)
+def test_help_names_every_setting_with_its_label(field) -> None:  # type: ignore[no-untyped-def]
+    assert field.option in HELP
+    assert field.annotation.label in HELP
+
+
+def test_what_is_not_given_stays_as_it_is_in_the_session() -> None:
+    settings = Settings()
+    settings.translation.prompt = "woodcut"
+    changed = apply_options(settings, {"strength": 0.5, "prompt": None})
+    assert changed.translation.prompt == "woodcut"
+    assert changed.translation.strength == 0.5
+    assert not settings.translation.HasField("strength")
+
+
+def test_a_setting_of_another_painter_is_refused_with_the_painters_that_use_it() -> None:
+    with pytest.raises(InvalidValueError, match=r"painter style does not use --seed.*diffusion"):
+        apply_options(Settings(), {"seed": 3})
+    apply_options(Settings(), {"seed": 3, "painter": "diffusion"})
+
+
+def test_the_painter_of_the_session_decides_what_may_be_set() -> None:
+    settings = Settings()
+    settings.translation.painter = "painted"
+    with pytest.raises(InvalidValueError, match=r"painter painted does not use --prompt"):
+        apply_options(settings, {"prompt": "mosaic"})
+
+
+def test_a_number_that_no_field_holds_is_refused_with_its_range() -> None:
+    with pytest.raises(InvalidValueError, match=r"--key-interval is 99999999999.*0 to 100000"):
+        apply_options(Settings(), {"key_interval": 99_999_999_999})

@@ -1,0 +1,65 @@
+"""What a person can get wrong on the command line before any server is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import InbetweenError, InvalidValueError
+from engine.types import FrameRange
+from server.commands.order import RenderOrder
+
+
+def order(**changes: Any) -> RenderOrder:
+    given: dict[str, Any] = {
+        "clip": Path("clip.mp4"),
+        "out": Path("out.mp4"),
+        "overwrite": False,
+        "fresh": False,
+        "frames": "",
+        "keys": "",
+        "paintings": [],
+        "size_rule": "refuse",
+        "settings": {"key_interval": None},
+    }
+    return RenderOrder.parse(**(given | changes))
+
+
+def test_key_frames_by_hand_switch_the_automatic_ones_off() -> None:
+    assert order(keys="0, 24,61").keys == (0, 24, 61)
+    assert order(keys="0,24").settings["key_interval"] == 0
+    assert order(keys="0,24", settings={"key_interval": 10}).settings["key_interval"] == 10
+
+
+def test_without_key_options_those_of_the_session_stay() -> None:
+    assert not order().replaces_keys
+    assert order(keys="3").replaces_keys
+    assert order(settings={"key_interval": 10}).replaces_keys
+
+
+def test_a_range_has_both_its_ends() -> None:
+    assert order(frames="0-95").frames == FrameRange(0, 95)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"frames": "5"}, r"--range is '5'.*0-95"),
+        ({"frames": "9-3"}, r"range 9-3 is empty"),
+        ({"keys": "0;3"}, r"--keys is '0;3'.*0,24,61"),
+        ({"keys": "-1,3"}, r"--keys is '-1,3'"),
+        ({"keys": "0,61", "frames": "0-30"}, r"Key frame 61 lies outside --range 0-30"),
+        ({"paintings": ["frame24.png"]}, r"--painting is 'frame24.png'.*24=frame24.png"),
+        ({"paintings": ["24=nowhere.png"]}, r"no painting .*nowhere.png"),
+        ({"paintings": [f"2={__file__}", f"2={__file__}"]}, r"two paintings.*frame 2"),
+        ({"size_rule": "stretch"}, r"--size-rule is 'stretch': choose refuse, fit, crop"),
+    ],
+)
+def test_what_is_wrong_is_told_with_an_example(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InbetweenError, match=sentence):
+        order(**wrong)
+
+
+def test_a_wrong_value_is_the_persons_to_correct() -> None:
+    with pytest.raises(InvalidValueError):
+        order(keys="a")

@@ -1,0 +1,174 @@
+"""`inbetween render`, from a clip on disk to a movie on disk, through the real server."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from server.client import server_process_id
+
+
+def pictures(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as movie:
+        return [frame.to_ndarray(format="rgb24") for frame in movie.decode(video=0)]
+
+
+def made(stdout: str) -> dict[str, int]:
+    line = next(line for line in stdout.splitlines() if line.strip().startswith("made:"))
+    return {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)}
+
+
+def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    return float(np.abs(first.astype(float) - second.astype(float)).mean())
+
+
+def test_the_result_has_the_size_rate_frames_and_sound_of_its_range(
+    inbetween: Any, small_clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    result = inbetween("render", small_clip, "--range", "5-9", "--keys", "5,9", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    with av.open(str(out)) as movie:
+        video, sound = movie.streams.video[0], movie.streams.audio[0]
+        assert (video.width, video.height) == (320, 180)
+        assert video.average_rate == Fraction(25)
+        seconds = sum(frame.samples / frame.sample_rate for frame in movie.decode(sound))
+    assert seconds == pytest.approx(5 / 25, abs=0.05)
+    results, sources = pictures(out), pictures(small_clip)[5:10]
+    assert len(results) == 5
+    assert all(difference(*pair) > 10 for pair in zip(results, sources, strict=True))
+
+
+def test_the_same_command_again_makes_nothing_new(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip, out = movie("clip.mp4"), tmp_path / "out.mp4"
+    command = ("render", clip, "--keys", "0,4", "--prompt", "mosaic", "--out", out)
+    first = inbetween(*command)
+    assert made(first.stdout) == {"paintings": 2, "propagations": 6, "blends": 3}
+    again = inbetween(*command, "--overwrite")
+    assert made(again.stdout) == {"paintings": 0, "propagations": 0, "blends": 0}
+
+
+def test_what_is_not_given_is_what_the_session_has(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip = movie("clip.mp4")
+    inbetween("render", clip, "--keys", "1,3", "--out", tmp_path / "first.mp4")
+    second = inbetween("render", clip, "--out", tmp_path / "second.mp4")
+    assert "key frames: 1, 3" in second.stdout
+    assert made(second.stdout)["paintings"] == 0
+    third = inbetween("render", clip, "--every", 2, "--out", tmp_path / "third.mp4")
+    assert "key frames: 0, 2, 4" in third.stdout
+
+
+def test_frames_of_a_shot_without_key_frames_stay_source_and_it_says_so(
+    inbetween: Any, two_shots: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mkv"
+    result = inbetween("render", two_shots, "--keys", "2", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "20 frames stay as they are" in result.stdout
+    results, sources = pictures(out), pictures(two_shots)
+    assert min(difference(*pair) for pair in zip(results[:20], sources, strict=False)) > 10
+    assert max(difference(*pair) for pair in zip(results[20:], sources[20:], strict=True)) < 5
+
+
+def test_a_painting_of_ones_own_becomes_the_key_frame(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip, painting = movie("clip.mp4"), tmp_path / "frame2.png"
+    cv2.imwrite(str(painting), np.full((54, 96, 3), (0, 0, 255), np.uint8))
+    result = inbetween(
+        "render", clip, "--painter", "painted", "--keys", 2, "--painting", f"2={painting}",
+        "--out", tmp_path / "out.mkv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert made(result.stdout)["paintings"] == 0
+    for frame in pictures(tmp_path / "out.mkv"):
+        assert difference(frame, np.full_like(frame, (255, 0, 0))) < 12
+
+
+def test_an_exr_sequence_can_be_the_result(inbetween: Any, movie: Any, tmp_path: Path) -> None:
+    pattern = tmp_path / "frames.%04d.exr"
+    result = inbetween("render", movie("clip.mp4"), "--keys", "0", "--out", pattern)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.glob("*.exr")) == [
+        f"frames.{index:04}.exr" for index in range(5)
+    ]
+
+
+@pytest.fixture
+def long_render(movie: Any, tmp_path: Path) -> list[str]:
+    """A command that takes some seconds."""
+    clip = movie("long.mp4", size=(240, 136), count=13)
+    command = [sys.executable, "-m", "server.cli", "render", str(clip), "--keys", "0,6,12"]
+    return [*command, "--out", str(tmp_path / "long-out.mp4")]
+
+
+def interrupted(
+    command: list[str], home: Path, interrupt: Callable[[int], None]
+) -> tuple[int, str]:
+    """Exit code and stderr of a command that meets something once a frame is propagated."""
+    before = finished_work(home)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while finished_work(home) <= before and process.poll() is None:
+            time.sleep(0.01)
+        interrupt(process.pid)
+        _, told = process.communicate(timeout=30)
+    return process.returncode, told
+
+
+def finished_work(home: Path) -> int:
+    return len(list(home.glob("home/sessions/*/work/*.exr")))
+
+
+def finish(inbetween: Any, command: list[str]) -> None:
+    """The same command goes on: nothing that was painted is painted again."""
+    out = Path(command[-1])
+    assert not out.exists()
+    assert not [path for path in out.parent.iterdir() if path.stem.startswith(".")]
+    result = inbetween(*command[3:])
+    assert result.exit_code == 0, result.stderr
+    counts = made(result.stdout)
+    assert counts["paintings"] == 0
+    assert counts["propagations"] < 20
+    assert len(pictures(out)) == 13
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    inbetween: Any, home: Path, long_render: list[str]
+) -> None:
+    code, told = interrupted(long_render, home, lambda pid: os.kill(pid, signal.SIGINT))
+    assert code == 130
+    assert "The same command goes on from there" in told
+    assert "Traceback" not in told
+    finish(inbetween, long_render)
+
+
+def kill_server() -> None:
+    pid = server_process_id()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_server_killed_in_the_middle_costs_only_the_frame_in_work(
+    inbetween: Any, home: Path, long_render: list[str]
+) -> None:
+    code, told = interrupted(long_render, home, lambda _: kill_server())
+    assert code == 1
+    assert "The render server went away" in told
+    assert "Traceback" not in told
+    finish(inbetween, long_render)

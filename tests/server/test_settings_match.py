@@ -1,0 +1,97 @@
+"""The annotated protobuf fields and the engine's dataclasses are the same settings."""
+
+from dataclasses import fields
+from typing import get_type_hints
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from inbetween.v1.options_pb2 import Setting, setting
+from inbetween.v1.settings_pb2 import Settings
+
+from engine.settings import RenderSettings
+from engine.translation.painters import describe_painters
+
+GROUPS = {group.name: group.message_type for group in Settings.DESCRIPTOR.fields}
+ALL = [
+    pytest.param(group, field, id=field.name) for group in GROUPS for field in GROUPS[group].fields
+]
+NUMBERS = [case for case in ALL if case.values[1].type != FieldDescriptor.TYPE_STRING]
+TYPES = {
+    FieldDescriptor.TYPE_STRING: (str, "default_string"),
+    FieldDescriptor.TYPE_INT32: (int, "default_number"),
+    FieldDescriptor.TYPE_DOUBLE: (float, "default_number"),
+    FieldDescriptor.TYPE_BOOL: (bool, "default_bool"),
+}
+
+
+def annotation(field: FieldDescriptor) -> Setting:
+    options = field.GetOptions()
+    assert options.HasExtension(setting), f"{field.name} has no annotation"
+    return options.Extensions[setting]
+
+
+def test_the_groups_are_the_same() -> None:
+    assert list(GROUPS) == [group.name for group in fields(RenderSettings)]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_the_same_settings_in_the_engine(group: str) -> None:
+    in_engine = [field.name for field in fields(getattr(RenderSettings(), group))]
+    assert [field.name for field in GROUPS[group].fields] == in_engine
+
+
+@pytest.mark.parametrize(("group", "field"), ALL)
+def test_type_and_default_are_the_engines(group: str, field: FieldDescriptor) -> None:
+    engine_group = getattr(RenderSettings(), group)
+    value_type, default_member = TYPES[field.type]
+    described = annotation(field)
+    assert get_type_hints(type(engine_group))[field.name] is value_type
+    assert described.WhichOneof("default") == default_member
+    assert getattr(described, default_member) == getattr(engine_group, field.name)
+
+
+@pytest.mark.parametrize(("group", "field"), ALL)
+def test_an_absent_value_can_be_told_from_a_zero(group: str, field: FieldDescriptor) -> None:
+    assert field.has_presence
+
+
+@pytest.mark.parametrize(("group", "field"), ALL)
+def test_a_setting_is_described_in_sentences(group: str, field: FieldDescriptor) -> None:
+    described = annotation(field)
+    assert described.label
+    assert described.label[0].isupper()
+    assert described.hint.endswith(".")
+
+
+@pytest.mark.parametrize(("group", "field"), NUMBERS)
+def test_ranges_hold_their_default(group: str, field: FieldDescriptor) -> None:
+    described = annotation(field)
+    assert described.minimum <= described.default_number <= described.maximum
+    assert described.minimum <= described.slider_minimum < described.slider_maximum
+    assert described.slider_maximum <= described.maximum
+    assert described.slider_minimum <= described.default_number <= described.slider_maximum
+
+
+@pytest.mark.parametrize(("group", "field"), ALL)
+def test_choices_hold_their_default(group: str, field: FieldDescriptor) -> None:
+    choices = [choice.value for choice in annotation(field).choices]
+    assert len(choices) == len(set(choices))
+    assert not choices or annotation(field).default_string in choices
+
+
+def test_names_are_unique_over_all_groups() -> None:
+    names = [field.name for group in GROUPS.values() for field in group.fields]
+    assert len(names) == len(set(names))
+
+
+def test_the_painters_on_offer_are_those_that_exist() -> None:
+    offered = {
+        choice.value
+        for choice in annotation(GROUPS["translation"].fields_by_name["painter"]).choices
+    }
+    assert offered == {painter.name for painter in describe_painters()}
+
+
+def test_settings_concern_painters_that_exist() -> None:
+    named = {painter for case in ALL for painter in annotation(case.values[1]).painters}
+    assert named <= {painter.name for painter in describe_painters()}
