@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 from diffusers import ControlNetModel, StableDiffusionPipeline
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import Tensor
@@ -290,6 +291,7 @@ def _loading_errors(model: ModelFiles) -> Iterator[None]:
         AttributeError,
         RuntimeError,
         SafetensorError,
+        SingleFileComponentError,
     ) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnavailableError(

@@ -1,6 +1,7 @@
 """A Stable Diffusion 1.5 in small, with random weights, written to a folder as a real one."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 
@@ -104,3 +106,85 @@ def make_tokenizer(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer(
         str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_single_file(tiny_model: Path) -> Path:
+    """The tiny model as one file, under the names of the original Stable Diffusion code."""
+    parts = {
+        part: load_file(next((tiny_model / part).glob("*.safetensors")))
+        for part in ("unet", "vae", "text_encoder")
+    }
+    tensors = {
+        **{f"model.diffusion_model.{_unet_name(k)}": v for k, v in parts["unet"].items()},
+        **{f"first_stage_model.{_vae_name(k)}": _as_conv(k, v) for k, v in parts["vae"].items()},
+        **{
+            f"cond_stage_model.transformer.text_model.{k.removeprefix('text_model.')}": v
+            for k, v in parts["text_encoder"].items()
+        },
+    }
+    path = tiny_model.parent / "single.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    return path
+
+
+def _unet_name(name: str) -> str:
+    """For two blocks of one layer, the first of them with attention."""
+    return _renamed(
+        name,
+        (r"time_embedding\.linear_1", "time_embed.0"),
+        (r"time_embedding\.linear_2", "time_embed.2"),
+        (r"^conv_in", "input_blocks.0.0"),
+        (r"down_blocks\.0\.resnets\.0", "input_blocks.1.0"),
+        (r"down_blocks\.0\.attentions\.0", "input_blocks.1.1"),
+        (r"down_blocks\.0\.downsamplers\.0\.conv", "input_blocks.2.0.op"),
+        (r"down_blocks\.1\.resnets\.0", "input_blocks.3.0"),
+        (r"mid_block\.resnets\.0", "middle_block.0"),
+        (r"mid_block\.attentions\.0", "middle_block.1"),
+        (r"mid_block\.resnets\.1", "middle_block.2"),
+        (r"up_blocks\.0\.resnets\.(\d)", r"output_blocks.\1.0"),
+        (r"up_blocks\.0\.upsamplers\.0", "output_blocks.1.1"),
+        (r"up_blocks\.1\.resnets\.0", "output_blocks.2.0"),
+        (r"up_blocks\.1\.resnets\.1", "output_blocks.3.0"),
+        (r"up_blocks\.1\.attentions\.0", "output_blocks.2.1"),
+        (r"up_blocks\.1\.attentions\.1", "output_blocks.3.1"),
+        (r"conv_norm_out", "out.0"),
+        (r"^conv_out", "out.2"),
+        (r"(blocks\.\d\.0|middle_block\.[02])\.norm1", r"\1.in_layers.0"),
+        (r"(blocks\.\d\.0|middle_block\.[02])\.conv1", r"\1.in_layers.2"),
+        (r"(blocks\.\d\.0|middle_block\.[02])\.norm2", r"\1.out_layers.0"),
+        (r"(blocks\.\d\.0|middle_block\.[02])\.conv2", r"\1.out_layers.3"),
+        (r"time_emb_proj", "emb_layers.1"),
+        (r"conv_shortcut", "skip_connection"),
+    )
+
+
+def _vae_name(name: str) -> str:
+    """For four blocks of one layer."""
+    name = re.sub(r"up_blocks\.(\d)", lambda match: f"up.{3 - int(match[1])}", name)
+    return _renamed(
+        name,
+        (r"down_blocks", "down"),
+        (r"mid_block\.resnets\.0", "mid.block_1"),
+        (r"mid_block\.resnets\.1", "mid.block_2"),
+        (r"mid_block\.attentions\.0", "mid.attn_1"),
+        (r"resnets", "block"),
+        (r"(down|up)samplers\.0", r"\1sample"),
+        (r"conv_norm_out", "norm_out"),
+        (r"conv_shortcut", "nin_shortcut"),
+        (r"group_norm", "norm"),
+        (r"to_([qkv])\.", r"\1."),
+        (r"to_out\.0", "proj_out"),
+    )
+
+
+def _renamed(name: str, *rules: tuple[str, str]) -> str:
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _as_conv(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The original code has 1x1 convolutions in the attention of its autoencoder."""
+    is_matrix = re.search(r"attentions.*to_.*weight", name) is not None
+    return tensor[..., None, None] if is_matrix else tensor

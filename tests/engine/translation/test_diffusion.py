@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionControlNetImg2ImgPipeline
+from diffusers import (
+    DDIMScheduler,
+    StableDiffusionControlNetImg2ImgPipeline,
+    UNet2DConditionModel,
+)
 
 from engine.errors import CancelledError, ModelUnavailableError, OutOfMemoryError
 from engine.report import Stage
@@ -218,6 +222,27 @@ def test_damaged_weights_are_named(
         paint(replace(settings, model=str(copy)))
 
 
+def test_an_inpainting_model_is_refused(
+    paint: Paint, settings: TranslationSettings, tiny_model: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "inpainting")
+    network: Any = UNet2DConditionModel
+    config = network.load_config(copy / "unet")
+    network.from_config({**config, "in_channels": 9}).save_pretrained(copy / "unet")
+    with pytest.raises(ModelUnavailableError, match=r"is no Stable Diffusion 1\.5 model"):
+        paint(replace(settings, model=str(copy)))
+
+
+def test_a_single_file_with_other_weights_is_refused(
+    paint: Paint, settings: TranslationSettings, tiny_model: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "vae.safetensors"
+    shutil.copy(tiny_model / "vae" / "diffusion_pytorch_model.safetensors", weights)
+    shutil.copytree(tiny_model, tmp_path / "vae")
+    with pytest.raises(ModelUnavailableError, match=f"{weights} could not be loaded"):
+        paint(replace(settings, model=str(weights)))
+
+
 def test_a_controlnet_for_another_model_is_refused(
     paint: Paint, settings: TranslationSettings, tiny_model: Path
 ) -> None:
@@ -282,3 +307,16 @@ def test_a_single_controlnet_file_is_loaded_with_the_configuration_beside_it(
     weights.rename(tmp_path / "edges.safetensors")
     single = replace(settings, controlnet=str(tmp_path / "edges.safetensors"))
     assert np.array_equal(paint(single), paint(settings))
+
+
+def test_a_single_file_paints_as_its_folder_does(
+    paint: Paint,
+    settings: TranslationSettings,
+    tiny_model: Path,
+    tiny_single_file: Path,
+    tmp_path: Path,
+) -> None:
+    """Its configuration, without any weights, lies in a folder of the same name beside it."""
+    weights = shutil.copy(tiny_single_file, tmp_path / "tiny.safetensors")
+    shutil.copytree(tiny_model, tmp_path / "tiny", ignore=shutil.ignore_patterns("*.safetensors"))
+    assert np.array_equal(paint(replace(settings, model=str(weights))), paint(settings))
