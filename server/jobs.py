@@ -72,8 +72,8 @@ class _Entry:
     lasting: bool
     """Asked for by StartJob; otherwise it ends with the last call that waits for it."""
     waiting_calls: int = 0
-    revision: int = 0
-    """Of the session, as planned."""
+    revision: int | None = None
+    """Of the session, as planned; None: it will be planned as the session is then."""
     cancelled: bool = False
     error: InbetweenError | None = None
     work: "_Work" = field(default_factory=lambda: _Work((), ()))
@@ -85,10 +85,7 @@ class _Entry:
     def renders(self, session: Session, frames: FrameRange) -> bool:
         """Whether this job, as planned or to be planned, makes those frames."""
         planned = frame_range_of(self.message.range)
-        current = (
-            self.message.state == JobState.JOB_STATE_QUEUED
-            or self.revision == session.state.revision
-        )
+        current = self.revision in (None, session.state.revision)
         return (
             self.active
             and not self.cancelled

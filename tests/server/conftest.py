@@ -1,0 +1,145 @@
+"""A client of the shared server, and clips small enough to render in a test."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+import grpc
+import numpy as np
+import pytest
+from inbetween.v1.frame_pb2 import FrameRange
+from inbetween.v1.render_pb2 import StartJobRequest
+from inbetween.v1.render_pb2_grpc import RenderServiceStub
+from inbetween.v1.session_pb2 import (
+    Clip,
+    FrameState,
+    GetSessionRequest,
+    Job,
+    JobState,
+    KeyFrame,
+    OpenSessionRequest,
+    Session,
+    SetKeyFramesRequest,
+    WatchRequest,
+)
+from inbetween.v1.session_pb2_grpc import SessionServiceStub
+from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
+from numpy.typing import NDArray
+
+from server.serving import RunningServer
+
+Pixels = NDArray[np.uint8]
+ENDED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
+JOB_SECONDS = 60.0
+QUICK = Settings(
+    keys=KeySettings(key_interval=0), propagation=PropagationSettings(search_vote_iterations=1)
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Calls a server as any client does."""
+
+    sessions: SessionServiceStub
+    render: RenderServiceStub
+
+    @classmethod
+    def on(cls, channel: grpc.Channel) -> "Caller":
+        return cls(SessionServiceStub(channel), RenderServiceStub(channel))
+
+    def open(self, clip: Path, keys: Sequence[int] = (), settings: Settings = QUICK) -> Session:
+        """A new session of a clip with key frames at those frames."""
+        request = OpenSessionRequest(clip=Clip(media_path=str(clip)), settings=settings, fresh=True)
+        session = self.sessions.OpenSession(request).session
+        return self.set_keys(session.id, keys) if keys else session
+
+    def set_keys(self, session_id: str, keys: Sequence[int]) -> Session:
+        request = SetKeyFramesRequest(
+            session_id=session_id, key_frames=[KeyFrame(index=index) for index in keys]
+        )
+        return self.sessions.SetKeyFrames(request).session
+
+    def run(
+        self, session_id: str, frames: tuple[int, int] | None = None, *, keys_only: bool = False
+    ) -> Job:
+        """Renders, and returns the job as it ended."""
+        return list(self.follow(session_id, frames, keys_only=keys_only))[-1]
+
+    def follow(
+        self, session_id: str, frames: tuple[int, int] | None = None, *, keys_only: bool = False
+    ) -> Iterator[Job]:
+        watch = self.sessions.Watch(WatchRequest(session_id=session_id), timeout=JOB_SECONDS)
+        next(watch)
+        span = FrameRange(first=frames[0], last=frames[1]) if frames else None
+        request = StartJobRequest(session_id=session_id, range=span, keys_only=keys_only)
+        job = self.render.StartJob(request).job
+        for event in watch:
+            if event.WhichOneof("event") == "job" and event.job.id == job.id:
+                yield event.job
+                if event.job.state in ENDED:
+                    break
+        watch.cancel()
+
+    def states(self, session_id: str) -> list[str]:
+        """The state of each frame, by its name."""
+        runs = self.sessions.GetSession(GetSessionRequest(session_id=session_id)).frames
+        names = [FrameState.Name(run.state).removeprefix("FRAME_STATE_") for run in runs]
+        return [
+            name
+            for name, run in zip(names, runs, strict=True)
+            for _ in range(run.range.first, run.range.last + 1)
+        ]
+
+
+@pytest.fixture(scope="session")
+def caller(render_server: RunningServer) -> Iterator[Caller]:
+    with grpc.insecure_channel(render_server.address) as channel:
+        yield Caller.on(channel)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For a server of one test: a socket's path must be short."""
+    with tempfile.TemporaryDirectory(prefix="inbetween-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def footage(bunny: Path) -> list[Pixels]:
+    """12 real frames at 96x64, RGB."""
+    return read_small(bunny, 12)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(footage: list[Pixels], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 frames of 96x64 as a movie."""
+    return write_movie(tmp_path_factory.mktemp("clips") / "tiny.mp4", footage)
+
+
+@pytest.fixture(scope="session")
+def two_shots(
+    footage: list[Pixels], carphone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """12 frames of 96x64 as a movie, with a cut at 6."""
+    frames = footage[:6] + read_small(carphone, 6)
+    return write_movie(tmp_path_factory.mktemp("clips") / "shots.mp4", frames)
+
+
+def read_small(path: Path, count: int) -> list[Pixels]:
+    with av.open(str(path)) as source:
+        frames = islice(source.decode(video=0), count)
+        small = [frame.reformat(width=96, height=64, format="rgb24") for frame in frames]
+    return [np.asarray(frame.to_ndarray(), np.uint8) for frame in small]
+
+
+def write_movie(path: Path, frames: Sequence[Pixels]) -> Path:
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"crf": "12"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for pixels in frames:
+            output.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        output.mux(video.encode(None))
+    return path
