@@ -92,6 +92,7 @@ class MovieSource:
         self._container = open_movie(self._path)
         self._stream = video_stream(self._container, self._path)
         self._decoder = _decoder(self._stream)
+        self._is_counted = self._container.format.name in _WITHOUT_SHOW_TIMES
         self._pictures: Iterator[tuple[int, av.VideoFrame]] = self._pictures_from(0)
         self._position = _NOWHERE
 
@@ -130,7 +131,8 @@ class MovieSource:
     def _ways_to(self, index: int) -> Iterator[Callable[[], None]]:
         """The quickest first. MPEG-TS seeks by decoding times, others by the times of showing."""
         entry = self._index.entry_before(index)
-        yield partial(self._seek, self._index.times[entry], entry)
+        if not self._is_counted:
+            yield partial(self._seek, self._index.times[entry], entry)
         yield partial(self._seek, self._index.decode_times[entry], entry)
         yield self._begin_again
 
@@ -162,9 +164,8 @@ class MovieSource:
 
     def _pictures_from(self, entry: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """What is decoded from here on, without what belongs before the entry point."""
-        is_counted = self._container.format.name in _WITHOUT_SHOW_TIMES
         for number, picture in enumerate(self._decode(), entry):
-            frame = number if is_counted else self._frame_at.get(picture.pts)
+            frame = number if self._is_counted else self._frame_at.get(picture.pts)
             if frame is not None and frame >= entry:
                 yield frame, picture
 

@@ -1,18 +1,21 @@
 """Which frames a movie holds, and when each is shown."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 
 from engine.errors import UnreadableMediaError
 from engine.media.container import open_movie, video_stream
 
 _UNKNOWN_RATE = Fraction(25)
+
+_MATROSKA_TOLERANCE = 2
+"""Frames by which what a Matroska file says of its length may differ from what it holds."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,38 @@ class MovieIndex:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Packets:
-    """What a look at the packets of a stream gives, without decoding."""
+    """What a look at the packets of a movie gives, without decoding."""
 
-    times: set[int]
+    times: set[int] = field(default_factory=set)
     """When frames are shown."""
-    entries: dict[int, int]
+    entries: dict[int, int] = field(default_factory=dict)
     """Those of frames at which decoding can begin, and when these are decoded."""
-    count: int
-    """Of whole packets, those included that are not to be shown."""
-    time_base: Fraction
-    end: int
-    """The decoding time after the last whole packet."""
-    is_cut_short: bool
+    count: int = 0
+    """Of frames, those included that are not to be shown."""
+    time_base: Fraction = Fraction(1)
+    end: int = 0
+    """The decoding time after the last whole frame."""
+    end_seconds: Fraction = Fraction(0)
+    """When the last whole packet of any stream ends."""
+    is_broken_off: bool = False
+
+    def add(self, packet: "av.Packet[Stream]", name: str) -> None:
+        """Takes up a packet of the video stream."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None:
+            raise UnreadableMediaError(
+                f"{name} does not tell when its frames are shown: wrap it into an MP4 or MKV file."
+            )
+        decoded = time if packet.dts is None else packet.dts
+        if not packet.is_discard:
+            self.times.add(time)
+            if packet.is_keyframe:
+                self.entries[time] = decoded
+        self.count += 1
+        self.time_base = packet.time_base
+        self.end = decoded + max(packet.duration or 0, 1)
 
 
 def index_of(path: Path) -> MovieIndex:
@@ -80,12 +101,13 @@ def index_of(path: Path) -> MovieIndex:
 
 
 def index_movie(container: InputContainer, stream: av.VideoStream, name: str) -> MovieIndex:
-    """Reads the packets of a whole stream, so that variable frame rates come out right.
+    """Reads the packets of a whole movie, so that variable frame rates come out right.
 
     Raises UnreadableMediaError where there is no frame or there are no times.
     """
     packets = _read_packets(container, stream, name)
-    missing = max(stream.frames - packets.count, int(packets.is_cut_short))
+    frame_rate = stream.average_rate or stream.guessed_rate or _UNKNOWN_RATE
+    missing = _missing_frames(container, stream, packets, frame_rate)
     times = sorted(packets.times)
     if missing:
         # Frames that were to come later may belong before these: what is left has no holes.
@@ -102,47 +124,34 @@ def index_movie(container: InputContainer, stream: av.VideoStream, name: str) ->
         entries=tuple(decode_times),
         decode_times=decode_times,
         time_base=packets.time_base,
-        frame_rate=stream.average_rate or stream.guessed_rate or _UNKNOWN_RATE,
+        frame_rate=frame_rate,
         missing=missing + len(packets.times) - len(times),
     )
 
 
 def _read_packets(container: InputContainer, stream: av.VideoStream, name: str) -> _Packets:
-    times: set[int] = set()
-    entries: dict[int, int] = {}
-    count = end = 0
-    time_base = Fraction(1)
-    is_cut_short = False
+    packets = _Packets()
     try:
-        for packet in _whole_packets(container, stream):
-            time = packet.pts if packet.pts is not None else packet.dts
-            if time is None:
-                raise UnreadableMediaError(
-                    f"{name} does not tell when its frames are shown: wrap it into an MP4 or MKV "
-                    "file."
-                )
-            decoded = time if packet.dts is None else packet.dts
-            if not packet.is_discard:
-                times.add(time)
-                if packet.is_keyframe:
-                    entries[time] = decoded
-            count += 1
-            time_base = packet.time_base
-            end = decoded + max(packet.duration or 0, 1)
-    except (av.FFmpegError, _CutShortError):
-        is_cut_short = True
-    return _Packets(times, entries, count, time_base, end, is_cut_short)
+        for packet in container.demux():
+            if packet.is_corrupt:
+                packets.is_broken_off = True
+                break
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                packets.end_seconds = max(packets.end_seconds, end)
+            if packet.size and packet.stream_index == stream.index:
+                packets.add(packet, name)
+    except av.FFmpegError:
+        packets.is_broken_off = True
+    return packets
 
 
-class _CutShortError(Exception):
-    """The file ends inside a packet."""
-
-
-def _whole_packets(
-    container: InputContainer, stream: av.VideoStream
-) -> "Iterator[av.Packet[av.VideoStream]]":
-    for packet in container.demux(stream):
-        if packet.is_corrupt:
-            raise _CutShortError
-        if packet.size:
-            yield packet
+def _missing_frames(
+    container: InputContainer, stream: av.VideoStream, packets: _Packets, frame_rate: Fraction
+) -> int:
+    """By the number of frames or, in Matroska, the seconds that the file says it has."""
+    missing = max(stream.frames - packets.count, int(packets.is_broken_off))
+    if not missing and "matroska" in container.format.name and container.duration:
+        seconds = Fraction(container.duration, av.time_base) - packets.end_seconds
+        missing = int(seconds * frame_rate) if seconds * frame_rate > _MATROSKA_TOLERANCE else 0
+    return missing

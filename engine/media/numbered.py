@@ -26,6 +26,11 @@ class NumberedFiles:
         digits = len(match[2]) if match[2] else int(match[1] or 1)
         return cls(path.parent, path.name[: match.start()], digits, path.name[match.end() :])
 
+    @property
+    def suffix(self) -> str:
+        """In small letters, with its dot."""
+        return Path(f"0{self.after}").suffix.lower()
+
     def path(self, number: int) -> Path:
         """The file with this number."""
         return self.folder / f"{self.before}{number:0{self.digits}d}{self.after}"

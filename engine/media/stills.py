@@ -42,7 +42,7 @@ class StillsSource:
 
         Raises NotFoundError where there is none, UnreadableMediaError for other files.
         """
-        if Path(numbered.after).suffix.lower() not in PICTURE_SUFFIXES:
+        if numbered.suffix not in PICTURE_SUFFIXES:
             raise UnreadableMediaError(
                 f"{numbered} are no pictures: choose one of {', '.join(PICTURE_SUFFIXES)}."
             )

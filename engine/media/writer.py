@@ -63,7 +63,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     numbered = _numbered(path)
     if numbered is None:
         check_movie_suffix(path)
-    elif Path(numbered.after).suffix.lower() not in PICTURE_SUFFIXES:
+    elif numbered.suffix not in PICTURE_SUFFIXES:
         raise InvalidValueError(
             f"{path.name} are no pictures that can be written: "
             f"end the name in one of {', '.join(PICTURE_SUFFIXES)}."
