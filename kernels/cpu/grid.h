@@ -1,0 +1,47 @@
+#ifndef INBETWEEN_CPU_GRID_H_
+#define INBETWEEN_CPU_GRID_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace inbetween {
+
+/* One value per pixel. */
+template <typename T>
+class Grid {
+ public:
+  Grid(int width, int height, T value = T{})
+      : width_(width), height_(height), values_(std::size_t(width) * height, value) {}
+
+  int width() const { return width_; }
+  int height() const { return height_; }
+  T* row(int y) { return values_.data() + std::size_t(y) * width_; }
+  const T* row(int y) const { return values_.data() + std::size_t(y) * width_; }
+  T& at(int x, int y) { return row(y)[x]; }
+  const T& at(int x, int y) const { return row(y)[x]; }
+  T* begin() { return values_.data(); }
+  T* end() { return values_.data() + values_.size(); }
+  const T* begin() const { return values_.data(); }
+  const T* end() const { return values_.data() + values_.size(); }
+
+ private:
+  int width_;
+  int height_;
+  std::vector<T> values_;
+};
+
+/* A pixel of the source. */
+struct Position {
+  std::int32_t x;
+  std::int32_t y;
+  bool operator==(const Position&) const = default;
+};
+
+/* For each target pixel, the source pixel that its patch comes from. */
+using Field = Grid<Position>;
+
+}  // namespace inbetween
+
+#endif  // INBETWEEN_CPU_GRID_H_
