@@ -1,0 +1,145 @@
+#include "buttons.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "errors.h"
+#include "instance.h"
+#include "launch.h"
+#include "messages.h"
+#include "server.h"
+#include "source_frames.h"
+
+namespace inbetween {
+namespace {
+
+struct Press {
+  const Instance& instance;
+  OfxTime time;
+  int frame_offset;
+
+  int frame() const { return source_frame(time, frame_offset); }
+};
+
+v1::Clip clip_of(const Press& press) {
+  return press.instance.describe_clip(press.frame_offset, press.time, std::nullopt);
+}
+
+// The session of this instance, which is remembered in its parameters.
+v1::Session open_session(const Press& press) {
+  v1::OpenSessionRequest request;
+  const std::string known = press.instance.session_id(press.time);
+  request.set_session_id(known);
+  *request.mutable_clip() = clip_of(press);
+  v1::Session session = Server::shared().open_session(request);
+  if (session.id() != known) press.instance.remember_session(session.id());
+  return session;
+}
+
+// Makes the host throw away what it has cached of this instance.
+void refresh(const Press& press) {
+  const Parameters& parameters = press.instance.parameters();
+  parameters.set(kRefresh, (parameters.integer(kRefresh, press.time) + 1) & 0xffff);
+}
+
+void add_key(const Press& press) {
+  Server::shared().add_key_frame(open_session(press).id(), press.frame());
+  refresh(press);
+}
+
+void remove_key(const Press& press) {
+  Server::shared().delete_key_frame(open_session(press).id(), press.frame());
+  refresh(press);
+}
+
+void open_panel(const Press& press) {
+  launch({"panel", "--session", open_session(press).id().c_str()});
+}
+
+void update_from_panel(const Press& press) {
+  const v1::Session session = Server::shared().get_session(open_session(press).id());
+  press.instance.parameters().set_settings(session.settings());
+  press.instance.parameters().enable_for_painter(press.time);
+  refresh(press);
+}
+
+v1::RenderFrameRequest question(const Press& press, const v1::Session& session, int index) {
+  v1::RenderFrameRequest request;
+  request.set_session_id(session.id());
+  *request.mutable_clip() = clip_of(press);
+  *request.mutable_settings() = press.instance.parameters().settings(press.time);
+  request.set_index(index);
+  *request.mutable_size() = request.clip().size();
+  request.set_pixel_type(v1::PIXEL_TYPE_UINT8);
+  request.set_alpha(v1::ALPHA_STRAIGHT);
+  return request;
+}
+
+// Hands over every source frame that the server lacks.
+void send_clip(const Press& press, const v1::Session& session) {
+  const OfxImageEffectHandle effect = press.instance.effect();
+  ProgressWindow progress(effect);
+  SourceFrames frames(press.instance, press.frame_offset);
+  const v1::FrameRange range = clip_of(press).range();
+  std::set<int> sent;
+  double fraction = 0;
+  const KeepGoing keep_going = [&](const v1::Job*) {
+    return host().effects->abort(effect) == 0 && progress.update(fraction);
+  };
+  for (int index = range.first(); index <= range.last(); ++index) {
+    fraction = static_cast<double>(index - range.first()) / (range.last() - range.first() + 1.0);
+    if (sent.contains(index)) continue;
+    const RenderReply reply = Server::shared().render_frame(question(press, session, index),
+                                                            Urgency::kPatient, false, keep_going);
+    if (reply.needed.empty()) continue;
+    if (frames.send(reply.needed, session.id(), Urgency::kPatient, {}, keep_going) > 0) {
+      throw EffectError(
+          "This host hands over one frame at a time: play or render the clip once from its start "
+          "to its end, then press Render clip in the key-frame window.");
+    }
+    sent.insert(reply.needed.begin(), reply.needed.end());
+  }
+}
+
+void render_clip(const Press& press) {
+  const v1::Session session = open_session(press);
+  send_clip(press, session);
+  Server::shared().start_job(session.id());
+  answer_button(press.instance.effect(), kOfxMessageMessage,
+                "The clip renders in the background. Open key frames shows how it goes; Update "
+                "from panel shows what is finished.");
+}
+
+void press_button(const std::string& name, const Press& press) {
+  static const std::map<std::string, void (*)(const Press&)> buttons = {
+      {kAddKey, add_key},
+      {kRemoveKey, remove_key},
+      {kOpenPanel, open_panel},
+      {kRenderClip, render_clip},
+      {kUpdateFromPanel, update_from_panel}};
+  const auto button = buttons.find(name);
+  if (button != buttons.end()) button->second(press);
+}
+
+}  // namespace
+
+OfxStatus instance_changed(OfxImageEffectHandle effect, const Properties& arguments) {
+  if (arguments.find_string(kOfxPropChangeReason) != kOfxChangeUserEdited ||
+      arguments.find_string(kOfxPropType) != kOfxTypeParameter) {
+    return kOfxStatReplyDefault;
+  }
+  const std::string name = arguments.get_string(kOfxPropName);
+  const Instance instance(effect);
+  const OfxTime time = arguments.find_double(kOfxPropTime).value_or(0);
+  try {
+    if (name == kPainter) instance.parameters().enable_for_painter(time);
+    press_button(name, Press{instance, time, instance.frame_offset(arguments, time)});
+  } catch (const Aborted&) {
+  } catch (const std::exception& error) {
+    answer_button(effect, kOfxMessageError, error.what());
+  }
+  return kOfxStatOK;
+}
+
+}  // namespace inbetween

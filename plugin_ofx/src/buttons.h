@@ -1,0 +1,10 @@
+// The InstanceChanged action.
+#pragma once
+
+#include "host.h"
+
+namespace inbetween {
+
+OfxStatus instance_changed(OfxImageEffectHandle effect, const Properties& arguments);
+
+}  // namespace inbetween

@@ -1,0 +1,10 @@
+// The Render action.
+#pragma once
+
+#include "host.h"
+
+namespace inbetween {
+
+OfxStatus render(OfxImageEffectHandle effect, const Properties& arguments);
+
+}  // namespace inbetween

@@ -1,0 +1,80 @@
+// Calls of the render server. Every call has a deadline or somebody who may end it.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "errors.h"
+#include "image.h"
+#include "inbetween/v1/render.grpc.pb.h"
+#include "inbetween/v1/session.grpc.pb.h"
+
+namespace inbetween {
+
+// Asked several times a second while a call goes on, with the job once there is one. False ends the
+// call, which then throws Aborted.
+using KeepGoing = std::function<bool(const v1::Job* job)>;
+
+// Whose wish a call is.
+enum class Urgency {
+  // A viewer's: answered at once or not at all; starts nothing.
+  kInteractive,
+  // A person's or a final render's: starts a server where none runs.
+  kPatient,
+};
+
+struct RenderReply {
+  std::string session_id;
+  // The picture: the result, or with `not_ready` an older one.
+  std::optional<WireFrame> frame;
+  bool not_ready = false;
+  // Source frames to be sent before it can be told.
+  std::vector<int> needed;
+  // Why the source is to be shown.
+  std::optional<std::string> source_reason;
+};
+
+// The one server that all instances of this process talk to. Safe to use from several threads.
+// Throws EffectError where the server is absent, slow, wrong or refuses.
+class Server {
+ public:
+  static Server& shared();
+
+  // `picture` false: only what must be sent and done is asked, the picture is not read.
+  RenderReply render_frame(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+                           const KeepGoing& keep_going);
+  // Sends frames of one session; `next` gives them one by one, then nothing.
+  void send_source_frames(const std::string& session_id, Urgency urgency,
+                          const std::function<std::optional<WireFrame>()>& next,
+                          const KeepGoing& keep_going);
+
+  // Calls of a button.
+  v1::Session open_session(const v1::OpenSessionRequest& request);
+  v1::Session get_session(const std::string& session_id);
+  v1::Session add_key_frame(const std::string& session_id, int index);
+  v1::Session delete_key_frame(const std::string& session_id, int index);
+  v1::Job start_job(const std::string& session_id);
+
+ private:
+  std::shared_ptr<grpc::Channel> channel(Urgency urgency);
+  std::shared_ptr<grpc::Channel> channel_to(const std::string& path);
+  void start(const std::string& path);
+  EffectError failure(const grpc::Status& status, Urgency urgency);
+  EffectError no_answer(Urgency urgency);
+
+  std::mutex mutex_;
+  std::string path_;
+  std::shared_ptr<grpc::Channel> channel_;
+  // A server that did not answer is not asked by viewers again before this time.
+  std::atomic<std::chrono::steady_clock::time_point> silent_until_{};
+};
+
+}  // namespace inbetween
