@@ -56,7 +56,7 @@ def choose_encoding(
     if suffix == ".webm":
         return _webm(is_deep=is_deep, has_alpha=has_alpha)
     if suffix == ".mov" and (has_alpha or is_deep):
-        return _prores(has_alpha=has_alpha)
+        return _prores(size, has_alpha=has_alpha)
     if suffix == ".mkv" and has_alpha:
         pixel_format = "gbrap16le" if is_deep else "bgra"
         return Encoding(container, "ffv1", pixel_format, keeps_alpha=True)
@@ -83,10 +83,12 @@ def _h26x(container: str, size: FrameSize, *, is_deep: bool) -> Encoding:
     return Encoding(container, "libx265", f"{chroma}10le", _H265, codec_tag=tag, remark=remark)
 
 
-def _prores(*, has_alpha: bool) -> Encoding:
+def _prores(size: FrameSize, *, has_alpha: bool) -> Encoding:
     if has_alpha:
         options = {"profile": "4444", "alpha_bits": "16"}
         return Encoding("mov", "prores_ks", "yuva444p10le", options, keeps_alpha=True)
+    if _is_odd(size):
+        return Encoding("mov", "prores_ks", "yuv444p10le", {"profile": "4444"})
     return Encoding("mov", "prores_ks", "yuv422p10le", {"profile": "hq"})
 
 

@@ -18,13 +18,13 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises StorageError for every failure of the disk, with nothing left behind.
     """
     temporary = temporary_name(path)
-    try:
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
             yield temporary
             temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def temporary_name(path: Path) -> Path:

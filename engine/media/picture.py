@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidValueError, NotFoundError, UnreadableMediaError
 from engine.media.color import from_painting_space, to_painting_space
-from engine.media.exr import load_exr, write_exr
+from engine.media.exr import load_exr
 from engine.media.exr import read_exr as read_exr
+from engine.media.exr import write_exr as write_exr
 from engine.media.files import replacing
 from engine.types import Alpha, FloatArray, Frame, FrameSize, Precision
 
