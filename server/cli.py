@@ -47,6 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="Paints key frames of a clip and makes the frames in between.",
 )
 
@@ -70,23 +71,30 @@ def _options(
 @app.command()
 @with_setting_options
 def render(
-    clip: Annotated[Path, typer.Argument(help="The movie, or a numbered sequence.")],
+    clip: Annotated[Path, typer.Argument(help="A movie, or pictures as in shot.%04d.exr.")],
     out: Annotated[
         Path,
-        typer.Option(help="The result: a movie by its suffix, or frames.%04d.exr for a sequence."),
+        typer.Option(help="The result: a movie by its suffix, or pictures as in frames.%04d.exr."),
     ],
     frames: Annotated[
-        str, typer.Option("--range", help="First and last frame, 0-95; otherwise the whole clip.")
+        str,
+        typer.Option("--range", metavar="FIRST-LAST", help="Otherwise the whole clip."),
     ] = "",
     keys: Annotated[
-        str, typer.Option(help="Key frames by hand: 0,24,61. They replace those of the session.")
+        str,
+        typer.Option(
+            metavar="0,24,61", help="Key frames by hand, in place of those of the session."
+        ),
     ] = "",
     painting: Annotated[
         list[str] | None,
-        typer.Option(help="A key frame painted by hand: 24=frame24.png; may be given again."),
+        typer.Option(
+            metavar="24=FILE", help="A picture painted by hand for a key frame; may be given again."
+        ),
     ] = None,
     size_rule: Annotated[
-        str, typer.Option(help="A painting of another size: fit, crop or refuse.")
+        str,
+        typer.Option(metavar="fit|crop|refuse", help="What to do with a painting of another size."),
     ] = "refuse",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
     fresh: Annotated[
@@ -148,12 +156,14 @@ def panel(
     clip: Annotated[Path | None, typer.Argument(help="The clip to place key frames on.")] = None,
     session: Annotated[str, typer.Option(help="A session; inbetween sessions lists them.")] = "",
 ) -> None:
-    """Open the key-frame panel."""
-    arguments = [str(clip.resolve())] if clip else []
-    if session:
-        arguments += ["--session", session]
-    finished = subprocess.run([sys.executable, "-m", "panel", *arguments], check=False)  # noqa: S603
-    raise typer.Exit(finished.returncode)
+    """Open the key-frame panel on a clip or a session, or on the newest session."""
+    from server.client import connect
+
+    with connect() as client:
+        if clip is not None:
+            session = client.open_session(clip.absolute(), session_id=session).id
+    command = [sys.executable, "-m", "panel", *(["--session", session] if session else [])]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module
 
 
 @app.command()
@@ -184,7 +194,15 @@ def doctor() -> None:
 
 def main() -> None:
     """The entry point."""
-    app(prog_name="inbetween")
+    try:
+        app(prog_name="inbetween")
+    except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, not a traceback
+        _say(
+            error,
+            f"Something unexpected happened ({type(error).__name__}: {error}): INBETWEEN_DEBUG=1 "
+            "shows where; nothing that was finished is lost.",
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,23 @@ def check_painters() -> Iterator[Finding]:
             yield Finding(Verdict.OK, name, f"ready{looks}")
 
 
+def check_models() -> Iterator[Finding]:
+    """Whether the models that the diffusion painter uses by default are on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    settings = TranslationSettings()
+    for model, file in ((settings.model, "model_index.json"), (settings.controlnet, "config.json")):
+        if isinstance(try_to_load_from_cache(model, file), str):
+            yield Finding(Verdict.OK, "model", model)
+        else:
+            yield Finding(
+                Verdict.WARNING,
+                "model",
+                f"{model} is not on this machine: the diffusion painter downloads it when it is "
+                "first used, or takes a folder that you name by --model and --controlnet.",
+            )
+
+
 def check_panel() -> Iterator[Finding]:
     """Whether the panel's window system loads; in a process of its own, which may fail."""
     command = [sys.executable, "-c", "import PySide6.QtWidgets as widgets"]
@@ -235,6 +252,7 @@ CHECKS = (
     check_processor,
     check_kernels,
     check_painters,
+    check_models,
     check_panel,
     check_plugin,
     check_server,

@@ -29,7 +29,7 @@ class RenderOrder:
     frames: FrameRange | None
     """None: the whole clip."""
     keys: tuple[int, ...] | None
-    """None: those of the session."""
+    """By hand, in place of the session's; None: those stay."""
     paintings: Mapping[int, Path]
     size_rule: SizeRule.ValueType
     settings: Mapping[str, Value | None]
@@ -63,11 +63,6 @@ class RenderOrder:
         for index in (*(order.keys or ()), *order.paintings):
             _check_inside(index, order.frames)
         return order
-
-    @property
-    def replaces_keys(self) -> bool:
-        """Key frames are exactly those of the command line, by hand or by interval."""
-        return self.settings.get("key_interval") is not None
 
 
 def parse_range(text: str) -> FrameRange:

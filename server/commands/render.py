@@ -1,7 +1,7 @@
 """`inbetween render`: a clip in, a movie or a sequence out."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import closing
 from pathlib import Path
 
@@ -43,8 +43,12 @@ def render_clip(order: RenderOrder) -> None:
         with connect() as client:
             display.show("Opening the clip")
             session = _prepare(client, order)
-            job = _run(client, session, frames, display)
-            sources = _write(client, session, source, order, frames, display)
+            try:
+                job = _run(client, session, frames, display)
+                sources = _write(client, session, source, order, frames, display)
+            except KeyboardInterrupt:
+                _say_stopped(client, session, frames)
+                raise typer.Exit(INTERRUPTED) from None
             session = client.session(session.id).session
     _summarise(order, session, frames, job, sources)
 
@@ -55,8 +59,8 @@ def _prepare(client: Client, order: RenderOrder) -> Session:
     settings = apply_options(session.settings, order.settings)
     if settings != session.settings:
         session = client.update_settings(session.id, settings)
-    if order.replaces_keys:
-        session = _replace_keys(client, session, order)
+    if order.keys is not None:
+        session = _replace_keys(client, session, {*order.keys, *order.paintings})
     for index, painting in order.paintings.items():
         session = client.import_painting(session.id, index, painting, order.size_rule)
     return session
@@ -81,11 +85,10 @@ def _check_frames(clip: FrameRange, order: RenderOrder) -> None:
         )
 
 
-def _replace_keys(client: Client, session: Session, order: RenderOrder) -> Session:
-    """Key frames by hand are those of the order; one that stands there keeps its own settings."""
+def _replace_keys(client: Client, session: Session, wanted: Set[int]) -> Session:
+    """Key frames by hand are the wanted ones; one that stands there keeps its own settings."""
     by_hand = {key.index: key for key in session.key_frames if key.placement != AUTOMATIC}
     automatic = [key for key in session.key_frames if key.placement == AUTOMATIC]
-    wanted = {*(order.keys or ()), *order.paintings}
     if wanted == by_hand.keys():
         return session
     placed = [by_hand.get(index, KeyFrame(index=index, placement=HAND)) for index in wanted]
@@ -94,7 +97,7 @@ def _replace_keys(client: Client, session: Session, order: RenderOrder) -> Sessi
 
 
 def _run(client: Client, session: Session, frames: FrameRange, display: ProgressDisplay) -> Job:
-    """Follows the job to its end; Ctrl-C cancels it, and leaves what is finished."""
+    """Follows the job to its end; Ctrl-C cancels it."""
     job = Job()
     try:
         for job in client.run_job(session.id, frames):
@@ -102,14 +105,7 @@ def _run(client: Client, session: Session, frames: FrameRange, display: Progress
     except KeyboardInterrupt:
         if job.id:
             client.cancel_job(job.id)
-        runs = client.session(session.id).frames
-        ready = _frames_in(runs, FrameState.FRAME_STATE_READY, frames)
-        typer.echo(
-            f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command "
-            "goes on from there.",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
+        raise
     if job.state == JobState.JOB_STATE_CANCELLED:
         raise CancelledError(
             "The render was cancelled elsewhere: what is finished is kept, and the same command "
@@ -118,6 +114,16 @@ def _run(client: Client, session: Session, frames: FrameRange, display: Progress
     if job.state == JobState.JOB_STATE_FAILED:
         raise InbetweenError(job.error)
     return job
+
+
+def _say_stopped(client: Client, session: Session, frames: FrameRange) -> None:
+    runs = client.session(session.id).frames
+    ready = _frames_in(runs, FrameState.FRAME_STATE_READY, frames)
+    typer.echo(
+        f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command goes on "
+        "from there.",
+        err=True,
+    )
 
 
 def _write(

@@ -11,11 +11,18 @@ from inbetween.v1.settings_pb2 import Settings
 from engine.settings import RenderSettings
 from engine.translation.painters import describe_painters
 
-GROUPS = {group.name: group.message_type for group in Settings.DESCRIPTOR.fields}
-ALL = [
-    pytest.param(group, field, id=field.name) for group in GROUPS for field in GROUPS[group].fields
+GROUPS = {
+    group.name: group.message_type.fields
+    for group in Settings.DESCRIPTOR.fields
+    if group.message_type is not None
+}
+FIELDS = {field.name: (group, field) for group in GROUPS for field in GROUPS[group]}
+ALL = [pytest.param(*both, id=name) for name, both in FIELDS.items()]
+NUMBERS = [
+    pytest.param(group, field, id=name)
+    for name, (group, field) in FIELDS.items()
+    if field.type != FieldDescriptor.TYPE_STRING
 ]
-NUMBERS = [case for case in ALL if case.values[1].type != FieldDescriptor.TYPE_STRING]
 TYPES = {
     FieldDescriptor.TYPE_STRING: (str, "default_string"),
     FieldDescriptor.TYPE_INT32: (int, "default_number"),
@@ -37,7 +44,7 @@ def test_the_groups_are_the_same() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_has_the_same_settings_in_the_engine(group: str) -> None:
     in_engine = [field.name for field in fields(getattr(RenderSettings(), group))]
-    assert [field.name for field in GROUPS[group].fields] == in_engine
+    assert [field.name for field in GROUPS[group]] == in_engine
 
 
 @pytest.mark.parametrize(("group", "field"), ALL)
@@ -80,18 +87,16 @@ def test_choices_hold_their_default(group: str, field: FieldDescriptor) -> None:
 
 
 def test_names_are_unique_over_all_groups() -> None:
-    names = [field.name for group in GROUPS.values() for field in group.fields]
+    names = [field.name for group in GROUPS.values() for field in group]
     assert len(names) == len(set(names))
 
 
 def test_the_painters_on_offer_are_those_that_exist() -> None:
-    offered = {
-        choice.value
-        for choice in annotation(GROUPS["translation"].fields_by_name["painter"]).choices
-    }
+    _, painter = FIELDS["painter"]
+    offered = {choice.value for choice in annotation(painter).choices}
     assert offered == {painter.name for painter in describe_painters()}
 
 
 def test_settings_concern_painters_that_exist() -> None:
-    named = {painter for case in ALL for painter in annotation(case.values[1]).painters}
+    named = {painter for _, field in FIELDS.values() for painter in annotation(field).painters}
     assert named <= {painter.name for painter in describe_painters()}

@@ -70,18 +70,30 @@ def movie(tmp_path: Path) -> MovieMaker:
         times: Sequence[int] | None = None,
     ) -> Path:
         path = tmp_path / name
-        with av.open(str(path), "w") as output:
-            stream = output.add_stream(codec, rate=RATE)
-            stream.width, stream.height = size
-            stream.pix_fmt = pixel_format
-            for index in range(count):
-                frame = av.VideoFrame.from_ndarray(picture(size, index), format="rgba")
-                frame.pts, frame.time_base = (times or range(count))[index], 1 / RATE
-                output.mux(stream.encode(frame.reformat(format=pixel_format)))
-            output.mux(stream.encode(None))
+        frames = [picture(size, index) for index in range(count)]
+        write_movie(path, frames, codec, pixel_format, times or range(count))
         return path
 
     return make
+
+
+def write_movie(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    codec: str,
+    pixel_format: str,
+    times: Sequence[int],
+) -> None:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=RATE)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = pixel_format
+        for time, pixels in zip(times, frames, strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgba")
+            frame.pts, frame.time_base = time, 1 / RATE
+            output.mux(stream.encode(frame.reformat(format=pixel_format)))
+        output.mux(stream.encode(None))
 
 
 def picture(size: tuple[int, int], index: int) -> NDArray[np.uint8]:
@@ -98,18 +110,11 @@ def picture(size: tuple[int, int], index: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def two_shots(tmp_path: Path) -> Path:
-    """20 frames of one picture, then 20 of another one, losslessly."""
+    """20 dark frames, then 20 bright ones, losslessly."""
     path = tmp_path / "two-shots.mkv"
-    colors = [np.uint8([30, 60, 90]), np.uint8([220, 200, 120])]
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("ffv1", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = 96, 54, "bgr0"
-        for index in range(40):
-            shot = picture((96, 54), index % 20)[..., :3] // 3 + colors[index // 20] // 2
-            frame = av.VideoFrame.from_ndarray(shot, format="rgb24")
-            frame.pts, frame.time_base = index, 1 / RATE
-            output.mux(stream.encode(frame.reformat(format="bgr0")))
-        output.mux(stream.encode(None))
+    dark = [picture((96, 54), index) // 3 for index in range(20)]
+    bright = [frame + np.uint8(150) for frame in dark]
+    write_movie(path, [*dark, *bright], "ffv1", "bgr0", range(40))
     return path
 
 

@@ -31,10 +31,9 @@ def test_key_frames_by_hand_switch_the_automatic_ones_off() -> None:
     assert order(keys="0,24", settings={"key_interval": 10}).settings["key_interval"] == 10
 
 
-def test_without_key_options_those_of_the_session_stay() -> None:
-    assert not order().replaces_keys
-    assert order(keys="3").replaces_keys
-    assert order(settings={"key_interval": 10}).replaces_keys
+def test_without_keys_those_of_the_session_stay() -> None:
+    assert order().keys is None
+    assert order(settings={"key_interval": 10}).keys is None
 
 
 def test_a_range_has_both_its_ends() -> None:

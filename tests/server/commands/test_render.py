@@ -22,7 +22,10 @@ from server.client import server_process_id
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:
     with av.open(str(path)) as movie:
-        return [frame.to_ndarray(format="rgb24") for frame in movie.decode(video=0)]
+        return [
+            np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            for frame in movie.decode(video=0)
+        ]
 
 
 def made(stdout: str) -> dict[str, int]:
@@ -71,7 +74,9 @@ def test_what_is_not_given_is_what_the_session_has(
     assert "key frames: 1, 3" in second.stdout
     assert made(second.stdout)["paintings"] == 0
     third = inbetween("render", clip, "--every", 2, "--out", tmp_path / "third.mp4")
-    assert "key frames: 0, 2, 4" in third.stdout
+    assert "key frames: 0, 1, 2, 3, 4" in third.stdout
+    fourth = inbetween("render", clip, "--keys", "2", "--out", tmp_path / "fourth.mp4")
+    assert "key frames: 2\n" in fourth.stdout
 
 
 def test_frames_of_a_shot_without_key_frames_stay_source_and_it_says_so(

@@ -1,0 +1,1 @@
+"""Measures of speed, memory and picture, each a table for people and JSON for programs."""

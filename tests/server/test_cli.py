@@ -1,0 +1,91 @@
+"""The command line as a whole."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.translation.painters import describe_painters
+from server import cli
+
+
+def test_it_says_its_version() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert result.stdout == f"inbetween {version('inbetween')}\n"
+
+
+def test_help_loads_no_heavy_package() -> None:
+    heavy = ["torch", "onnxruntime", "cv2", "av", "grpc", "numpy", "PySide6"]
+    check = (
+        "import sys; from typer.testing import CliRunner; from server.cli import app;"
+        "CliRunner().invoke(app, ['render', '--help']);"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
+
+
+def test_looks_are_those_of_the_style_painter() -> None:
+    told = CliRunner().invoke(cli.app, ["looks"]).stdout.splitlines()
+    assert "mosaic" in told
+    assert set(told) == {look for painter in describe_painters() for look in painter.looks}
+
+
+def test_a_wrong_command_is_wrong_input() -> None:
+    assert CliRunner().invoke(cli.app, ["paint"]).exit_code == 2
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the folder should be")
+    (tmp_path / "run").mkdir(mode=0o700)
+    told = inbetween("sessions", home=tmp_path)
+    assert told.returncode == 1
+    assert "did not start" in told.stderr
+    assert "home" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_only_with_debug_does_a_person_see_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    told = inbetween("sessions", home=tmp_path)
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+    assert "chmod 700" in told.stderr
+    assert "Traceback" in inbetween("sessions", home=tmp_path, INBETWEEN_DEBUG="1").stderr
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr("engine.translation.painters.describe_painters", fail)
+    monkeypatch.setattr(sys, "argv", ["inbetween", "looks"])
+
+
+def test_a_fault_of_our_own_is_a_sentence_too(
+    broken: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: of our own" in told
+    assert "Traceback" not in told
+
+
+def inbetween(
+    *arguments: str, home: Path, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    places = {"INBETWEEN_HOME": str(home / "home"), "INBETWEEN_RUNTIME_DIR": str(home / "run")}
+    return subprocess.run(
+        [sys.executable, "-m", "server.cli", *arguments],
+        env={**os.environ, **places, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
