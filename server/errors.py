@@ -133,7 +133,7 @@ def _guarded_call(behaviour: Any, doing: str) -> Callable[[Any, grpc.ServicerCon
             return behaviour(request, context)
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is becomes a status
             problem = error
-        return _end(problem, context, doing)
+        _end(problem, context, doing)
 
     return call
 
@@ -152,8 +152,8 @@ def _guarded_stream(
     return call
 
 
-def _end(problem: Exception, context: grpc.ServicerContext, doing: str) -> None:
+def _end(problem: Exception, context: grpc.ServicerContext, doing: str) -> NoReturn:
     if not context.is_active():
-        return  # The caller is gone: reading its messages raises, and nobody hears an answer.
+        raise problem  # The caller is gone: reading its messages raised what gRPC understands.
     error = problem if isinstance(problem, InbetweenError) else unexpected(problem, doing)
     abort(context, error)

@@ -332,8 +332,8 @@ class Jobs:
                 for news in stream:
                     self._hear(entry, session, news)
         finally:
-            session.write_description()
             self._evict(plan)
+            session.write_description()
 
     def _find_cuts(self, entry: _Entry, session: Session, frames: FrameRange) -> None:
         indices = session.unexamined(frames)

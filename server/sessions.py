@@ -75,7 +75,8 @@ class Session:
     @property
     def sequence(self) -> Mapping[int, DeliveredFrame]:
         """What the finished sequence holds."""
-        return self._sequence
+        with self._lock:
+            return dict(self._sequence)
 
     @property
     def takes(self) -> tuple[TakeRecord, ...]:
@@ -425,29 +426,25 @@ class Sessions:
         """The session of that id or of that clip; it is made where there is none."""
         settings = settings_of(request.settings) if request.HasField("settings") else None
         has_clip = request.clip.WhichOneof("source") is not None
-        with self._lock:
-            if request.session_id and (request.session_id in self._stored or not has_clip):
-                session = self.get(request.session_id)
-                if settings:
-                    session.edit(lambda state: rules.change_settings(state, settings))
-                return session
+        if request.session_id and (self._knows(request.session_id) or not has_clip):
+            session = self.get(request.session_id)
+        else:
             wanted = self._wanted(request.clip, settings or RenderSettings())
-            known = None if request.fresh else self._find("", wanted.key)
-            if known is None:
-                return self._make(wanted, settings or RenderSettings())
-            known.refresh_media(wanted.read())
-            if settings:
-                known.edit(lambda state: rules.change_settings(state, settings))
-            return known
+            clip = wanted.read()
+            session = self._find_or_make("", wanted, clip, settings, fresh=request.fresh)
+            session.refresh_media(clip)
+        if settings:
+            session.edit(lambda state: rules.change_settings(state, settings))
+        return session
 
     def of_effect(self, request: RenderFrameRequest) -> Session:
         """The session of an effect that renders, with what the effect changed taken over."""
         settings = settings_of(request.settings)
         wanted = self._wanted(request.clip, settings)
-        with self._lock:
-            session = self._find(request.session_id, wanted.key)
-            if session is None:
-                session = self._make(wanted, settings)
+        session = self._find(request.session_id, wanted.key)
+        if session is None:
+            clip = wanted.read()
+            session = self._find_or_make(request.session_id, wanted, clip, settings)
         if wanted.application is not None:
             session.change_host_clip(wanted.read())
         session.edit(lambda state: rules.change_settings_by_effect(state, settings))
@@ -459,20 +456,38 @@ class Sessions:
             for session in self._live.values():
                 session.close()
 
-    def _find(self, session_id: str, clip_key: str) -> Session | None:
-        if session_id in self._stored:
-            return self.get(session_id)
-        matching = [known for known, (key, _) in self._stored.items() if key == clip_key]
-        return self.get(matching[-1]) if matching else None
+    def _knows(self, session_id: str) -> bool:
+        with self._lock:
+            return session_id in self._stored
 
-    def _make(self, wanted: _ClipRequest, settings: RenderSettings) -> Session:
-        session_id = secrets.token_hex(8)
-        state = rules.new_session(session_id, wanted.read(), settings, wanted.application)
-        session = self._session(state, wanted.key)
-        self._database.save_session(wanted.key, state)
-        self._stored[session_id] = (wanted.key, state)
-        self._live[session_id] = session
-        return session
+    def _find(self, session_id: str, clip_key: str) -> Session | None:
+        with self._lock:
+            if session_id in self._stored:
+                return self.get(session_id)
+            matching = [known for known, (key, _) in self._stored.items() if key == clip_key]
+            return self.get(matching[-1]) if matching else None
+
+    def _find_or_make(
+        self,
+        session_id: str,
+        wanted: _ClipRequest,
+        clip: Clip,
+        settings: RenderSettings | None,
+        *,
+        fresh: bool = False,
+    ) -> Session:
+        with self._lock:
+            known = None if fresh else self._find(session_id, wanted.key)
+            if known is not None:
+                return known
+            made = rules.new_session(
+                secrets.token_hex(8), clip, settings or RenderSettings(), wanted.application
+            )
+            session = self._session(made, wanted.key)
+            self._database.save_session(wanted.key, made)
+            self._stored[made.id] = (wanted.key, made)
+            self._live[made.id] = session
+            return session
 
     def _session(self, state: SessionState, clip_key: str) -> Session:
         folder = SessionFolder(self._folder / state.id)

@@ -1,5 +1,6 @@
 """What clients see of a session."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from inbetween.v1.session_pb2 import (
@@ -28,12 +29,14 @@ FrameStates = dict[int, FrameState.ValueType]
 def session_view(session: Session) -> SessionMessage:
     """The session with the takes of its key frames."""
     state, plan, takes = session.state, session.overview(), session.takes
-    message = session_message(state, str(session.folder.path))
+    message = session_message(state, str(session.folder.path / "sequence"))
     del message.key_frames[:]
+    own_takes: defaultdict[int, list[TakeRecord]] = defaultdict(list)
+    for take in takes:
+        own_takes[take.frame].append(take)
     for placed in state.key_frames:
-        own = [take for take in takes if take.frame == placed.index]
         planned = plan.takes.get(placed.index) if plan else placed.key_frame.take
-        message.key_frames.append(_key_frame_view(placed, own, planned))
+        message.key_frames.append(_key_frame_view(placed, own_takes[placed.index], planned))
     return message
 
 

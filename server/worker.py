@@ -136,6 +136,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._closed = False
         self._process: BaseProcess | None = None
         self._connection: Connection[Order, News | Ended] | None = None
 
@@ -155,7 +156,7 @@ class Worker:
             raise self._death() from error
         finally:
             if end is None:
-                self.close()
+                self._kill()
         if end.details:
             log.error("the worker failed:\n%s", end.details)
         if end.error is not None:
@@ -171,20 +172,27 @@ class Worker:
                     log.info("the worker was gone before it could be cancelled")
 
     def close(self) -> None:
-        """Ends the process at once; what it saved is whole."""
+        """Ends the process at once, for good; what it saved is whole."""
         with self._lock:
-            process, self._process, self._connection = self._process, None, None
-        if process is not None:
-            process.kill()
-            process.join()
+            self._closed = True
+        self._kill()
 
     @property
     def process_id(self) -> int | None:
         with self._lock:
             return self._process.pid if self._process else None
 
+    def _kill(self) -> None:
+        with self._lock:
+            process, self._process, self._connection = self._process, None, None
+        if process is not None:
+            process.kill()
+            process.join()
+
     def _start(self) -> "Connection[Order, News | Ended]":
         with self._lock:
+            if self._closed:
+                raise _stopped()
             if self._process is None or self._connection is None or not self._process.is_alive():
                 context = multiprocessing.get_context("spawn")
                 self._connection, theirs = context.Pipe()
@@ -200,7 +208,7 @@ class Worker:
         with self._lock:
             process = self._process
         if process is None:
-            return CancelledError("The server was stopped: it goes on when it is started again.")
+            return _stopped()
         process.join()
         log.error("the worker died with exit code %s", process.exitcode)
         if process.exitcode == -signal.SIGKILL:
@@ -212,6 +220,10 @@ class Worker:
             f"The render process died (exit code {process.exitcode}): render again; what was "
             "finished is kept. The server's log may say more."
         )
+
+
+def _stopped() -> CancelledError:
+    return CancelledError("The server was stopped: the render goes on when it is started again.")
 
 
 def _main(connection: "Connection[News | Ended, Order]") -> None:

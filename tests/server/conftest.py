@@ -1,10 +1,13 @@
 """A client of the shared server, and clips small enough to render in a test."""
 
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import grpc
@@ -24,6 +27,7 @@ from inbetween.v1.session_pb2 import (
     Session,
     SetKeyFramesRequest,
     WatchRequest,
+    WatchResponse,
 )
 from inbetween.v1.session_pb2_grpc import SessionServiceStub
 from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
@@ -71,17 +75,19 @@ class Caller:
     def follow(
         self, session_id: str, frames: tuple[int, int] | None = None, *, keys_only: bool = False
     ) -> Iterator[Job]:
-        watch = self.sessions.Watch(WatchRequest(session_id=session_id), timeout=JOB_SECONDS)
-        next(watch)
         span = FrameRange(first=frames[0], last=frames[1]) if frames else None
         request = StartJobRequest(session_id=session_id, range=span, keys_only=keys_only)
-        job = self.render.StartJob(request).job
-        for event in watch:
-            if event.WhichOneof("event") == "job" and event.job.id == job.id:
-                yield event.job
-                if event.job.state in ENDED:
-                    break
-        watch.cancel()
+        with self.watching(session_id) as events:
+            next(events)
+            yield from jobs_until_end(events, self.render.StartJob(request).job.id)
+
+    @contextmanager
+    def watching(self, session_id: str) -> Iterator[Iterator[WatchResponse]]:
+        call: Any = self.sessions.Watch(WatchRequest(session_id=session_id), timeout=JOB_SECONDS)
+        try:
+            yield call
+        finally:
+            call.cancel()
 
     def states(self, session_id: str) -> list[str]:
         """The state of each frame, by its name."""
@@ -94,10 +100,37 @@ class Caller:
         ]
 
 
+def jobs_until_end(events: Iterator[WatchResponse], job_id: str) -> Iterator[Job]:
+    """A job at each of its changes, as a watcher hears of them."""
+    for event in events:
+        if event.job.id == job_id:
+            yield event.job
+            if event.job.state in ENDED:
+                return
+
+
 @pytest.fixture(scope="session")
 def caller(render_server: RunningServer) -> Iterator[Caller]:
     with grpc.insecure_channel(render_server.address) as channel:
         yield Caller.on(channel)
+
+
+def children(process: int) -> list[int]:
+    """The processes that it started."""
+    return [
+        int(child)
+        for listed in Path(f"/proc/{process}/task").glob("*/children")
+        for child in listed.read_text().split()
+    ]
+
+
+def assert_ends(process: int) -> None:
+    """A process ends soon; a zombie has ended."""
+    status = Path(f"/proc/{process}/stat")
+    deadline = time.monotonic() + 10
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, f"process {process} lives on"
+        time.sleep(0.02)
 
 
 @pytest.fixture

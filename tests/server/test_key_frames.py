@@ -211,7 +211,7 @@ def test_a_painting_of_another_size_is_refused_unless_a_rule_is_chosen(
     small = painting((48, 48), (9, 9, 9))
     with pytest.raises(grpc.RpcError) as refusal:
         import_painting(caller, session, 4, small)
-    assert "48x48" in refusal.value.details()
+    assert "48x48" in str(refusal.value.details())
     fitted = import_painting(caller, session, 4, small, SizeRule.SIZE_RULE_FIT)
     assert fitted.key_frames[0].state == KeyFrameState.KEY_FRAME_STATE_READY
 
@@ -226,7 +226,7 @@ def test_a_hand_painted_key_frame_is_not_moved_away_from_its_frame(
             MoveKeyFrameRequest(session_id=session.id, from_index=4, to_index=6)
         )
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert "add a key frame at 6 and import a painting" in refusal.value.details()
+    assert "add a key frame at 6 and import a painting" in str(refusal.value.details())
 
 
 @pytest.mark.parametrize(
