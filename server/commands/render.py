@@ -22,11 +22,13 @@ from engine.media.color import from_painting_space
 from engine.media.source import FrameSource, open_source
 from engine.media.writer import check_output, open_writer
 from engine.plan import check_key_frames
+from engine.translation.painters import recipe_of
 from engine.types import Frame, FrameRange
 from server.client import Answer, Client, connect
 from server.commands.options import apply_options
 from server.commands.order import RenderOrder
 from server.commands.progress import STAGES, ProgressDisplay
+from server.settings import settings_of
 
 AUTOMATIC, HAND = Placement.PLACEMENT_AUTOMATIC, Placement.PLACEMENT_HAND
 INTERRUPTED = 130
@@ -54,9 +56,10 @@ def render_clip(order: RenderOrder) -> None:
 
 
 def _prepare(client: Client, order: RenderOrder) -> Session:
-    """The clip's session as the order wants it."""
+    """The clip's session as the order wants it; what is wrong is refused before it is changed."""
     session = client.open_session(order.clip, fresh=order.fresh)
     settings = apply_options(session.settings, order.settings)
+    recipe_of(settings_of(settings).translation)  # Raises what the painter says of them.
     if settings != session.settings:
         session = client.update_settings(session.id, settings)
     if order.keys is not None:

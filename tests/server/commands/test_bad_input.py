@@ -57,13 +57,18 @@ def test_wrong_options_are_refused_with_what_is_right(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_refused_key_list_leaves_the_session_as_it_was(
-    inbetween: Any, movie: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    "wrong", [["--keys", "9", "--every", "3"], ["--keys", "2", "--prompt", "sunset over Paris"]]
+)
+def test_a_refused_command_leaves_the_session_as_it_was(
+    inbetween: Any, movie: Any, tmp_path: Path, wrong: list[str]
 ) -> None:
     clip, out = movie("clip.mp4"), tmp_path / "out.mp4"
     inbetween("render", clip, "--keys", "1", "--out", out)
-    refused(inbetween("render", clip, "--keys", "9", "--every", "3", "--out", out, "--overwrite"))
-    assert "key frames: 1\n" in inbetween("render", clip, "--out", out, "--overwrite").stdout
+    refused(inbetween("render", clip, *wrong, "--out", tmp_path / "other.mp4"))
+    again = inbetween("render", clip, "--out", out, "--overwrite")
+    assert again.exit_code == 0, again.stderr
+    assert "key frames: 1\n" in again.stdout
 
 
 @pytest.mark.parametrize(
