@@ -1,9 +1,11 @@
 """`python -m panel`: the key-frame panel on a session of the render server."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
+from PySide6.QtCore import QLoggingCategory
 from PySide6.QtWidgets import QApplication
 
 from panel.connection import Connection
@@ -16,6 +18,7 @@ from panel.window import Window
 def main() -> int:
     """Opens the window, or takes a picture of it; the exit status."""
     options = _options()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     application = QApplication(sys.argv[:1])
     application.setApplicationName("Inbetween")
     apply_style(application)
@@ -23,6 +26,7 @@ def main() -> int:
     if options.screenshot is None:
         window.show()
         return application.exec()
+    QLoggingCategory.setFilterRules("default.warning=false")  # off-screen, Qt warns of size hints
     problem = take_screenshot(window, options.screenshot, options.frame)
     window.close()
     if problem:

@@ -116,7 +116,8 @@ class Connection(QObject):
 
     def call(self, function: Callable[[], Answer], answered: Callable[[Answer], None]) -> None:
         """Runs a call outside the window's thread and hands its answer to the window's thread."""
-        self._calls.submit(self._call, function, answered)
+        if not self._closed:
+            self._calls.submit(self._call, function, answered)
 
     def post(self, function: Callable[[], None]) -> None:
         """Runs `function` in the window's thread; to be called from any thread."""
@@ -194,8 +195,9 @@ class Connection(QObject):
                 self.post(partial(self.frames_arrived.emit, event.frames.runs))
 
     def _newest_session(self) -> str:
+        """The id of the session made last; empty where there is none."""
         answer = self.sessions.ListSessions(pb.ListSessionsRequest(), timeout=CALL_SECONDS)
-        return answer.sessions[0].id if answer.sessions else ""
+        return answer.sessions[-1].id if answer.sessions else ""
 
     def _link_after(self, error: grpc.RpcError) -> tuple[Link, str]:
         if code_of(error) is grpc.StatusCode.NOT_FOUND:

@@ -205,9 +205,9 @@ class Editor(QObject):
     # From the connection
 
     def _take_link(self, link: Link, text: str) -> None:
-        self.model.link = link
-        self.model.link_text = text
+        self.model.take_link(link, text)
         self.link_changed.emit()
+        self.job_changed.emit()
 
     def _take_info(self, info: render_pb2.GetServerInfoResponse) -> None:
         self.model.info = info

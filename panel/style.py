@@ -57,7 +57,7 @@ QPushButton[primary="true"]:disabled,
 QFrame[card="true"] QPushButton[primary="true"]:disabled {
   background: $BUTTON; color: $FAINT; border-color: $BORDER;
 }
-QPushButton[link="true"] {
+QPushButton[link="true"], QFrame[card="true"] QPushButton[link="true"] {
   background: transparent; border: none; color: $ACCENT; padding: 1px 2px;
   text-decoration: underline;
 }

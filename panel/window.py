@@ -278,12 +278,18 @@ class Window(QMainWindow):
         if unsent and not self._may_lose(unsent):
             event.ignore()
             return
+        self.shut_down()
+        super().closeEvent(event)
+
+    def shut_down(self) -> None:
+        """Ends all threads; the window is of no use any more."""
         QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
         self.playback.stop()
         for widget in (self.viewer, self.timeline, self.key_card):
             widget.close_reader()
         self.connection.close()
-        super().closeEvent(event)
+        # PySide6 6.11: commands that outlive this call are freed twice when Python collects them.
+        self.editor.undo_stack.clear()
 
     def _may_lose(self, unsent: int) -> bool:
         answer = QMessageBox.question(

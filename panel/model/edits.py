@@ -73,7 +73,7 @@ class AddKey(Edit):
 
 @dataclass(frozen=True)
 class MoveKey(Edit):
-    """Takes a key frame to another frame."""
+    """Takes a key frame to another frame; its takes stay at the frame they show."""
 
     index: int
     to_index: int
@@ -89,6 +89,7 @@ class MoveKey(Edit):
         moved = own_values(key)
         moved.index = self.to_index
         moved.placement = pb.PLACEMENT_HAND
+        moved.ClearField("chosen_take")
         return with_keys(session, {self.index: None, self.to_index: moved})
 
     def undone(self, before: pb.Session) -> Edit:

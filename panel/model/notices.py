@@ -37,6 +37,12 @@ class Notice:
     remedy: Remedy | None = None
 
 
+OPEN_A_CLIP = (
+    "Put the effect on a clip, then press Open key frames in its controls. Or open a movie file "
+    "here and connect it later."
+)
+
+
 def notice_of(model: SessionModel) -> Notice | None:
     """The most urgent notice; None where all is well."""
     return _of_link(model) or _of_job(model) or _of_painter(model) or _of_keys(model)
@@ -50,8 +56,7 @@ def _of_link(model: SessionModel) -> Notice | None:
             Tone.NEUTRAL,
             "Empty: no clip",
             "No clip yet",
-            "Put the effect on a clip, then press Open key frames in its controls. Or open a movie "
-            "file here and connect it later.",
+            f"{model.link_text} {OPEN_A_CLIP}".strip(),
             Remedy.OPEN_MOVIE,
         )
     if model.link is Link.GONE:

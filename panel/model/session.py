@@ -59,6 +59,13 @@ class SessionModel:
             self._drop(number)
         self._show()
 
+    def take_link(self, link: Link, text: str) -> None:
+        """How the panel stands with the server, which tells anew of the jobs at work."""
+        self.link = link
+        self.link_text = text
+        if self.is_rendering:
+            self.job = None
+
     def take_job(self, job: pb.Job) -> None:
         """A job's progress. The one shown is the one at work, else the last one that ended."""
         current = self.job

@@ -76,11 +76,9 @@ class TimeScale:
 
 
 def tick_step(pixels_per_frame: float, rate: Fraction, least_pixels: float) -> int:
-    """Frames between two ticks of the ruler: a round number of frames, seconds or minutes."""
+    """Frames between two ticks of the ruler: a whole part of a second, or seconds."""
     second = nominal_rate(rate)
-    frames = [step for step in (1, 2, 5, 10) if step < second]
+    frames = [step for step in range(1, second) if second % step == 0]
     seconds = [second * step for step in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)]
-    steps = [*frames, *([second // 2] if second % 2 == 0 else []), *seconds]
-    return next(
-        (step for step in sorted(steps) if step * pixels_per_frame >= least_pixels), steps[-1]
-    )
+    steps = [*frames, *seconds]
+    return next((step for step in steps if step * pixels_per_frame >= least_pixels), steps[-1])

@@ -42,7 +42,7 @@ class ChoiceField(Field):
 
     def __init__(self, choices: Sequence[tuple[Value, str]]) -> None:
         super().__init__()
-        self.box = QComboBox()
+        self.box = narrow(QComboBox())
         for value, text in choices:
             self.box.addItem(text, value)
         _fill(self, self.box)
@@ -82,15 +82,15 @@ class PromptField(Field):
     def __init__(self, *, empty_choice: bool = False) -> None:
         super().__init__()
         self.text = QPlainTextEdit()
-        self.text.setFixedHeight(TEXT_HEIGHT)
         self.text.setTabChangesFocus(True)
         self.text.installEventFilter(self)
-        self.looks = QComboBox()
+        self.looks = narrow(QComboBox())
         self._empty_choice = empty_choice
         self._shown = ""
         self._inherited = ""
         self._names: list[str] = []
-        self._stack = QStackedLayout(self)
+        self._stack = QStackedLayout()
+        self.setLayout(self._stack)
         self._stack.setContentsMargins(0, 0, 0, 0)
         for widget in (self.text, self.looks):
             self._stack.addWidget(widget)
@@ -103,7 +103,7 @@ class PromptField(Field):
         """The names the painter understands; none: it takes any words."""
         self._names = list(names)
         self._stack.setCurrentWidget(self.looks if names else self.text)
-        self.setFixedHeight(self.looks.sizeHint().height() if names else TEXT_HEIGHT)
+        self._fit_height()
         self._list_looks()
 
     def show_inherited(self, value: str) -> None:
@@ -134,6 +134,18 @@ class PromptField(Field):
                 self.commit()
                 return True
         return super().eventFilter(watched, event)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.EnabledChange:
+            self._fit_height()
+
+    def _fit_height(self) -> None:
+        """One line for a name, and for words that nobody uses; two for words."""
+        is_line = bool(self._names) or not self.isEnabled()
+        height = self.looks.sizeHint().height() if is_line else TEXT_HEIGHT
+        self.text.setFixedHeight(height)
+        self.setFixedHeight(height)
 
     def _list_looks(self) -> None:
         names = self._names
@@ -215,6 +227,13 @@ def field_for(setting: SettingField) -> Field:
     if setting.kind is str:
         return PromptField() if shown.multiline else LineField()
     return NumberField(setting)
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """A box that takes the room it is given, however long its choices are."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    return box
 
 
 def _spin(setting: SettingField) -> QSpinBox | QDoubleSpinBox:

@@ -25,16 +25,16 @@ from panel.model.session import Link
 from panel.model.settings import setting_field
 from panel.model.wording import KEY_STATE_NAMES, take_in_use
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
-from panel.widgets.fields import Field, NumberField, PromptField
+from panel.widgets.fields import Field, NumberField, PromptField, narrow
 from panel.widgets.parts import WheelGuard, button, card, label, row, set_property
 
 TAKE_SIZE = QSize(104, 60)
 KEPT_TAKES = 200
 OWN_SETTINGS = ("prompt", "strength", "seed")
 SIZE_RULES = (
-    ("Other size: fit inside", pb.SIZE_RULE_FIT),
-    ("Other size: fill and crop", pb.SIZE_RULE_CROP),
-    ("Other size: refuse", pb.SIZE_RULE_REFUSE),
+    ("if smaller or larger: fit", pb.SIZE_RULE_FIT),
+    ("if smaller or larger: crop", pb.SIZE_RULE_CROP),
+    ("if smaller or larger: refuse", pb.SIZE_RULE_REFUSE),
 )
 PAINTING_FILES = "Paintings (*.png *.jpg *.jpeg *.tif *.tiff *.exr)"
 
@@ -131,8 +131,8 @@ class KeyCard(QWidget):
         self.import_button = button("Import painting…")
         self.import_button.setIcon(icon("import"))
         self.import_button.clicked.connect(self.import_painting)
-        layout.addLayout(row(self.paint, self.import_button, None))
-        self.size_rule = QComboBox()
+        layout.addLayout(row(self.paint, self.new_seed, None))
+        self.size_rule = narrow(QComboBox())
         for text, rule in SIZE_RULES:
             self.size_rule.addItem(text, rule)
         self.size_rule.setToolTip(
@@ -141,7 +141,9 @@ class KeyCard(QWidget):
         )
         self._guard = WheelGuard()
         self._guard.protect(self.size_rule)
-        layout.addWidget(self.size_rule)
+        line = row(self.import_button)
+        line.addWidget(self.size_rule, 1)
+        layout.addLayout(line)
 
     def _own_settings(self) -> QGridLayout:
         grid = QGridLayout()
@@ -171,7 +173,6 @@ class KeyCard(QWidget):
         self.new_seed.setIcon(icon("seed"))
         self.new_seed.setToolTip("Another seed for this key frame: paint it for another take")
         self.new_seed.clicked.connect(self._editor.new_seed)
-        grid.addLayout(row(self.new_seed, None), len(self.fields), 1)
         return grid
 
     # Showing

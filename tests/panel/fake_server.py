@@ -39,6 +39,7 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         self.runs: list[pb.FrameRun] = []
         self.requests: list[Any] = []
         self.read_seconds = 0.0
+        self.loses_answers = False
         self._watchers: list[queue.Queue[pb.WatchResponse]] = []
         self._lock = threading.RLock()
         self._server: grpc.Server | None = None
@@ -99,6 +100,9 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
     def AddKeyFrame(self, request: Any, context: Any) -> pb.AddKeyFrameResponse:  # noqa: N802
         self.requests.append(request)
         session = self.change_keys([*self.session.key_frames, request.key_frame])
+        if self.loses_answers:
+            self.loses_answers = False
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
         return pb.AddKeyFrameResponse(session=session)
 
     def DeleteKeyFrame(self, request: Any, context: Any) -> pb.DeleteKeyFrameResponse:  # noqa: N802
@@ -145,6 +149,11 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         return render_pb2.EstimateCostResponse(
             to_do=pb.Cost(paintings=1, propagations=33, blends=12), seconds=70
         )
+
+    def StartJob(self, request: Any, context: Any) -> render_pb2.StartJobResponse:  # noqa: N802
+        self.requests.append(request)
+        job = pb.Job(id="2", state=pb.JOB_STATE_RUNNING, range=request.range)
+        return render_pb2.StartJobResponse(job=job)
 
     def ReadFrame(  # noqa: N802
         self, request: Any, context: Any
