@@ -42,7 +42,7 @@ class NativeSynthesis(ctypes.Structure):
 
 @cache
 def load_library() -> ctypes.CDLL:
-    """The kernels, loaded once. Raises InbetweenError where they are missing or of another build."""
+    """The kernels, loaded once. Raises InbetweenError where they are missing or outdated."""
     try:
         with as_file(files("engine.native").joinpath(_NAME)) as path:
             library = ctypes.CDLL(str(path))

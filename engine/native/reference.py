@@ -1,0 +1,318 @@
+"""The patch synthesis in NumPy, written to be read: it specifies what every native backend does.
+
+After EbSynth (Jamriska et al. 2019; Fiser et al. 2016): coarse to fine; at each level a few
+search-vote iterations, each some sweeps in which every pixel takes the best of its candidate
+patches, and then a vote of the overlapping patches. A sweep reads the field as the sweep before
+left it, so nothing depends on an order of pixels.
+
+Matching is exact: bytes, integer sums and single IEEE roundings, so every backend gives the same
+field. The picture is voted in double precision from the style as it came.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from engine.native.synthesis import (
+    Synthesis,
+    SynthesisParameters,
+    check_arrays,
+    check_parameters,
+)
+from engine.types import CorrespondenceField, FloatArray
+
+MAX_LEVELS = 4
+SWEEPS = 2
+"""Searches between two votes."""
+TILE_SIZE = 32
+"""Side of the tiles whose pixels share shifts."""
+SHARED_SHIFTS = 8
+"""The commonest offsets of a tile, which all its pixels try."""
+STRIDES = (1, 2, 8)
+"""Distances of the neighbours whose offsets are tried."""
+REACHES = (1, 2, 3, 4)
+"""Distances from the pixel's own patch within which a random one is tried, in pixels."""
+STOP_THRESHOLD = 5
+"""Of 255: a style that changed less since the last vote is settled."""
+STYLE_WEIGHT = 1.0
+"""Shared by the style's channels."""
+MAX_DIFFERENCE = 127
+"""A channel difference beyond this counts as this: it lets processors multiply bytes."""
+MAX_COUNT = 65535
+MAX_COST = 2.0**30
+
+_GOLDEN_RATIO = 0x9E3779B9
+
+Bytes = NDArray[np.uint8]
+Bits = NDArray[np.uint32]
+Field = NDArray[np.int32]
+"""[H, W, 2]: for each target pixel the source pixel that its patch comes from, x then y."""
+
+
+def synthesize(
+    style: FloatArray,
+    source_guides: Bytes,
+    target_guides: Bytes,
+    guide_weights: FloatArray,
+    initial_xy: FloatArray,
+    parameters: SynthesisParameters,
+) -> Synthesis:
+    """As engine.native.synthesis.synthesize; `threads` and `instruction_set` mean nothing here."""
+    check_arrays(style, source_guides, target_guides, guide_weights, initial_xy)
+    check_parameters(parameters)
+    weights = np.concatenate([np.full(3, STYLE_WEIGHT / 3), guide_weights.astype(np.float64)])
+    unit = float(weights.max())
+    scales = np.sqrt(weights / unit)
+    style_bytes = np.floor(style.clip(0, 1) * np.float32(255) + np.float32(0.5))
+    sources = [_scaled(np.dstack([style_bytes, source_guides]), scales)]
+    targets = [_scaled(np.dstack([np.zeros_like(initial_xy[..., [0] * 3]), target_guides]), scales)]
+    smallest_side = 2 * parameters.patch_size + 1
+    while len(sources) < MAX_LEVELS and _shortest_side(sources[-1], targets[-1]) >= (
+        2 * smallest_side
+    ):
+        sources.append(_halved(sources[-1]))
+        targets.append(_halved(targets[-1]))
+
+    levels = [
+        _Level(number, source, target, scales, unit, parameters)
+        for number, (source, target) in enumerate(zip(sources, targets, strict=True))
+    ]
+    flow = _flow_field(initial_xy, levels[-1])
+    field = levels[-1].settle(flow, flow)
+    for level in reversed(levels[:-1]):
+        field = level.settle(_flow_field(initial_xy, level), _upsampled(field, level))
+    patch_error = (levels[0].distances(field) * unit).astype(np.float32)
+    picture = _voted(style.astype(np.float64), field, parameters.patch_size // 2)
+    return Synthesis(picture.astype(np.float32), CorrespondenceField(field, patch_error))
+
+
+@dataclass
+class _Level:
+    """One size of the pyramid.
+
+    Channels are bytes scaled by the root of their weight: a plain sum of squared differences is
+    then the weighted one. The style stands first.
+    """
+
+    number: int
+    source: Bytes  # [Hs, Ws, 3 + G]
+    target: Bytes  # [H, W, 3 + G]; its style is the present estimate
+    scales: NDArray[np.float64]
+    unit: float
+    parameters: SynthesisParameters
+
+    def settle(self, flow: Field, coarser: Field) -> Field:
+        """Improves the field by search and vote.
+
+        Each pixel starts from the flow or from the coarser level, whichever fits the guides
+        better: there is no style to compare yet. The other one stays a candidate.
+        """
+        guides = slice(3, None)
+        swap = self.distances(coarser, guides) < self.distances(flow, guides)
+        field = np.where(swap[..., None], coarser, flow)
+        other = np.where(swap[..., None], flow, coarser)
+        self.vote(field)
+        live = np.ones(field.shape[:2], bool)
+        iterations = self.parameters.search_vote_iterations
+        for iteration in range(iterations):
+            for sweep in range(SWEEPS):
+                counter = (self.number * iterations + iteration) * SWEEPS + sweep
+                field = np.where(live[..., None], self.searched(field, other, counter), field)
+            live = _dilated(self.vote(field), self.parameters.patch_size // 2)
+            if not live.any():
+                break
+        return field
+
+    def searched(self, field: Field, other: Field, counter: int) -> Field:
+        """Each pixel's best candidate; of equal ones the first."""
+        occupancy = self.occupancy(field)
+        best, best_cost = field, self.distances(field) + self.uniformity(occupancy, field, field)
+        for candidate in self.candidates(field, other, counter):
+            inside = candidate.clip(0, _size(self.source) - 1).astype(np.int32)
+            cost = self.distances(inside) + self.uniformity(occupancy, inside, field)
+            better = cost < best_cost
+            best = np.where(better[..., None], inside, best)
+            best_cost = np.where(better, cost, best_cost)
+        return best
+
+    def candidates(self, field: Field, other: Field, counter: int) -> Iterator[Field]:
+        yield other
+        here = _grid(*field.shape[:2])
+        for stride in STRIDES:
+            for step in ((-stride, 0), (stride, 0), (0, -stride), (0, stride)):
+                neighbour = (here + step).clip(0, _size(self.target) - 1)
+                yield field[neighbour[..., 1], neighbour[..., 0]] + here - neighbour
+        for shifts in _shared_shifts(field - here):
+            yield here + shifts
+        key = _random_bits(_bits(self.parameters.seed + _GOLDEN_RATIO * (counter + 1)))
+        counters = _random_bits(key ^ _bits(here[..., 1] << 16 | here[..., 0]))
+        for reach in REACHES:
+            counters = counters + _bits(_GOLDEN_RATIO)
+            side = 2 * reach + 1
+            yield field + _random_pair(_random_bits(counters), np.array([side, side])) - reach
+        counters = counters + _bits(_GOLDEN_RATIO)
+        yield _random_pair(_random_bits(counters), _size(self.source))
+
+    def distances(self, field: Field, channels: slice = slice(None)) -> NDArray[np.int64]:
+        """[H, W] sum of the squared differences of each target patch and its source patch."""
+        size = self.parameters.patch_size
+        source = _patches(self.source[..., channels], size)
+        target = _patches(self.target[..., channels], size)
+        apart = np.abs(target.astype(np.int32) - source[field[..., 1], field[..., 0]])
+        return np.asarray((np.minimum(apart, MAX_DIFFERENCE) ** 2).sum((2, 3, 4), dtype=np.int64))
+
+    def occupancy(self, field: Field) -> NDArray[np.int64]:
+        """[Hs, Ws] how often the pixels of each source patch are used by target patches."""
+        counts = np.zeros(self.source.shape[:2], np.int64)
+        np.add.at(counts, (field[..., 1], field[..., 0]), 1)
+        counts = np.minimum(counts, MAX_COUNT)
+        reach = self.parameters.patch_size - 1
+        padded = np.pad(counts, reach)
+        height, width = self.source.shape[:2]
+        uses = np.zeros_like(counts)
+        for dy, dx in product(range(-reach, reach + 1), repeat=2):
+            shifted = padded[reach + dy :, reach + dx :][:height, :width]
+            uses += _overlap(self.parameters.patch_size, dx, dy) * shifted
+        return uses
+
+    def uniformity(
+        self, occupancy: NDArray[np.int64], wanted: Field, current: Field
+    ) -> NDArray[np.int64]:
+        """[H, W] the cost of patches that are used already, the pixel's own use left out."""
+        uses = occupancy[wanted[..., 1], wanted[..., 0]]
+        apart = np.abs(wanted - current)
+        uses = uses - _overlap(self.parameters.patch_size, apart[..., 0], apart[..., 1])
+        fair_share = self.target[..., 0].size / self.source[..., 0].size
+        cost = float(np.float32(self.parameters.uniformity)) / self.unit
+        cost_per_use = cost / (float(self.parameters.patch_size) ** 4 * fair_share)
+        return np.asarray(np.minimum(uses * cost_per_use, MAX_COST).astype(np.int64))
+
+    def vote(self, field: Field) -> NDArray[np.bool_]:
+        """Sets the target's style to the rounded mean of the patches that overlap there.
+
+        Returns where it changed by the stop threshold or more.
+        """
+        mean = _voted(
+            self.source[..., :3].astype(np.float64), field, self.parameters.patch_size // 2
+        )
+        voted = np.floor(mean + 0.5).astype(np.uint8)
+        change = np.abs(voted.astype(np.int32) - self.target[..., :3])
+        self.target[..., :3] = voted
+        threshold = max(1, int(np.floor(STOP_THRESHOLD * self.scales[0] + 0.5)))
+        return np.asarray((change >= threshold).any(axis=-1))
+
+
+def _voted(style: NDArray[np.float64], field: Field, radius: int) -> NDArray[np.float64]:
+    """[H, W, 3] mean of the overlapping patches; in double, so that a flat style stays flat."""
+    height, width = field.shape[:2]
+    here = _grid(height, width)
+    sums = np.zeros((height, width, 3))
+    counts = np.zeros((height, width, 1))
+    for step in product(range(-radius, radius + 1), repeat=2):
+        neighbour = here + step[::-1]
+        inside = ((neighbour >= 0) & (neighbour < (width, height))).all(-1, keepdims=True)
+        x, y = np.moveaxis(neighbour.clip(0, (width - 1, height - 1)), -1, 0)
+        origin = (field[y, x] - step[::-1]).clip(0, _size(style) - 1)
+        sums += np.where(inside, style[origin[..., 1], origin[..., 0]], 0)
+        counts += inside
+    return sums / counts
+
+
+def _flow_field(initial_xy: FloatArray, level: _Level) -> Field:
+    """Where each pixel of a level comes from, by flow given at full size."""
+    here = _grid(*level.target.shape[:2])
+    factor = 2**level.number
+    height, width = initial_xy.shape[:2]
+    full = np.minimum(here * factor + factor // 2, (width - 1, height - 1))
+    offset = initial_xy[full[..., 1], full[..., 0]] - full.astype(np.float32)
+    moved = here + np.floor(offset / np.float32(factor) + np.float32(0.5))
+    return np.asarray(moved.clip(0, _size(level.source) - 1).astype(np.int32))
+
+
+def _upsampled(coarse: Field, level: _Level) -> Field:
+    here = _grid(*level.target.shape[:2])
+    fine = 2 * coarse[here[..., 1] // 2, here[..., 0] // 2] + here % 2
+    return np.asarray(np.minimum(fine, _size(level.source) - 1).astype(np.int32))
+
+
+def _shared_shifts(offsets: Field) -> NDArray[np.int32]:
+    """[SHARED_SHIFTS, H, W, 2] the commonest offsets of each pixel's tile.
+
+    The most frequent come first, of equally frequent ones the smallest in y, then x. Where there
+    are fewer they are repeated.
+    """
+    shifts = np.empty((SHARED_SHIFTS, *offsets.shape), np.int32)
+    for top, left in product(*(range(0, side, TILE_SIZE) for side in offsets.shape[:2])):
+        tile = (slice(top, top + TILE_SIZE), slice(left, left + TILE_SIZE))
+        yx, counts = np.unique(offsets[tile].reshape(-1, 2)[:, ::-1], axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        commonest = yx[np.resize(order[:SHARED_SHIFTS], SHARED_SHIFTS), ::-1]
+        shifts[:, *tile] = commonest[:, None, None]
+    return shifts
+
+
+def _random_bits(counters: Bits) -> Bits:
+    """The finalizer of MurmurHash3: random bits from counters."""
+    bits = (counters ^ (counters >> 16)) * _bits(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * _bits(0xC2B2AE35)
+    return np.asarray(bits ^ (bits >> 16))
+
+
+def _random_pair(bits: Bits, limits: NDArray[np.int_]) -> Field:
+    """[H, W, 2] two numbers from 0 to less than their limit, out of 32 random bits."""
+    halves = np.stack([bits & 0xFFFF, bits >> 16], axis=-1).astype(np.int64)
+    return np.asarray((halves * limits >> 16).astype(np.int32))
+
+
+def _bits(value: int | NDArray[np.int32]) -> Bits:
+    """As unsigned 32 bits that wrap around; an array, because NumPy warns of scalars that do."""
+    return np.atleast_1d(np.asarray(value, np.int64) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _overlap(size: int, dx: Field | int, dy: Field | int) -> NDArray[np.int64]:
+    """How many pixels two patches share whose centres are dx, dy apart."""
+    return np.asarray(np.maximum(size - np.abs(dx), 0) * np.maximum(size - np.abs(dy), 0))
+
+
+def _patches(channels: Bytes, size: int) -> Bytes:
+    """[H, W, C, size, size] the patch around each pixel, with replicated borders."""
+    radius = size // 2
+    padded = np.pad(channels, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
+    return sliding_window_view(padded, (size, size), axis=(0, 1))
+
+
+def _dilated(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    padded = np.pad(mask, radius)
+    windows = sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(windows.any((2, 3)))
+
+
+def _scaled(channels: NDArray[np.float32], scales: NDArray[np.float64]) -> Bytes:
+    return np.asarray(np.floor(channels * scales + 0.5).astype(np.uint8))
+
+
+def _halved(image: Bytes) -> Bytes:
+    """Half the size, rounded up: each pixel the rounded mean of four."""
+    height, width = image.shape[:2]
+    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge").astype(np.int32)
+    quads = even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]
+    return np.asarray(((quads + 2) // 4).astype(np.uint8))
+
+
+def _grid(height: int, width: int) -> Field:
+    """[H, W, 2] each pixel's own position."""
+    y, x = np.indices((height, width), np.int32)
+    return np.stack([x, y], axis=-1)
+
+
+def _size(image: NDArray[np.generic]) -> NDArray[np.int_]:
+    """Width and height."""
+    return np.array([image.shape[1], image.shape[0]])
+
+
+def _shortest_side(source: Bytes, target: Bytes) -> int:
+    return int(min(*source.shape[:2], *target.shape[:2]))
