@@ -171,7 +171,7 @@ def make_plan(
     frames: FrameRange,
     recipe_of: Callable[[TranslationSettings], Recipe],
 ) -> Plan:
-    """Plans `frames`, in whole intervals: whatever lies between two key frames is one piece of work.
+    """Plans `frames`, in whole intervals: what lies between two key frames is one piece of work.
 
     `recipe_of` tells what a painter's picture depends on. Frames whose digest is not known get no
     steps and no picture: a host has not sent them yet.
@@ -201,10 +201,11 @@ def make_plan(
                 used.add(key.index)
         indices = [key.index for key in keys]
         for left, right in pairwise([None, *indices, None]):
-            first = shot.first if left is None else left + 1
-            last = shot.last if right is None else right - 1
             if left is None and right is None:
                 continue
+            # Where only one key frame gives pictures, nothing is carried further than asked for.
+            first = max(shot.first, frames.first) if left is None else left + 1
+            last = min(shot.last, frames.last) if right is None else right - 1
             if first > last or first > frames.last or last < frames.first:
                 continue
             interval = builder.interval(FrameRange(first, last), left, right, takes)
