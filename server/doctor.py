@@ -20,7 +20,8 @@ from engine.native.synthesis import InstructionSet
 from engine.settings import TranslationSettings
 from engine.translation.painters import describe_painters, recipe_of
 from server import paths
-from server.client import ServerUnavailableError, connect
+from server.client import connect
+from server.launcher import ServerUnavailableError
 
 GIB = 1 << 30
 LOW_DISK_BYTES = 10 * GIB

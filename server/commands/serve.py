@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from server.client import is_running, start_server, stop_server
+from server.launcher import is_running, start_server, stop_server
 from server.paths import log_path, socket_path
 from server.serving import AlreadyRunningError, ServerOptions, run_server
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from server import cli
-from server.client import stop_server
+from server.launcher import stop_server
 
 RATE = Fraction(25)
 Command = Callable[..., Result]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from server.client import server_process_id
+from server.launcher import server_process_id
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:
@@ -132,7 +132,7 @@ def interrupted(
         while finished_work(home) <= before and process.poll() is None:
             time.sleep(0.01)
         interrupt(process.pid)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=60)
     return process.returncode, told
 
 
