@@ -137,7 +137,7 @@ def test_a_movie_of_any_size_has_exactly_that_size(
     [("out.mp4", "yuv420p10le"), ("out.mkv", "yuv420p10le"), ("out.mov", "yuv422p10le")],
 )
 def test_deep_sources_make_deep_movies(tmp_path: Path, name: str, pixel_format: str) -> None:
-    write(tmp_path / name, made_clip(FrameSize(64, 48)), precision=Precision.FLOAT)
+    write(tmp_path / name, made_clip(FrameSize(96, 64)), precision=Precision.FLOAT)
     with av.open(str(tmp_path / name)) as movie:
         assert movie.streams.video[0].pix_fmt == pixel_format
     assert open_source(tmp_path / name).read(0).precision is Precision.FLOAT
