@@ -61,6 +61,7 @@ class Session:
         self._database = database
         self._changes = changes
         self._lock = threading.RLock()
+        self._arrival = threading.Lock()
         self._media: Media | None = None
         self._plan: Plan | None = None
         self._host_frames = database.host_frames(state.id)
@@ -188,15 +189,17 @@ class Session:
                 f"{self._state.clip.size}: send it at the size of the clip."
             )
         host_frame = HostFrame(received.digest, received.host_digest, FrameKind.of(frame))
-        with self._lock:
+        with self._arrival:  # Files are written one at a time, and nobody else waits for them.
             known = self._host_frames.get(frame.index)
             if known is None or known.digest != host_frame.digest:
                 self._database.forget_host_frame(self.id, frame.index)
                 self.folder.save_source(frame)
-                self._examined -= {frame.index, frame.index + 1}
-            self._database.save_host_frame(self.id, frame.index, host_frame)
-            self._host_frames[frame.index] = host_frame
-            self._replanned(Topic.FRAMES)
+            with self._lock:
+                if known is None or known.digest != host_frame.digest:
+                    self._examined -= {frame.index, frame.index + 1}
+                self._database.save_host_frame(self.id, frame.index, host_frame)
+                self._host_frames[frame.index] = host_frame
+                self._replanned(Topic.FRAMES)
 
     def check_host_digest(self, index: int, digest: str) -> None:
         """Where a source frame changed in the host, none of those it sent can be trusted."""

@@ -11,6 +11,7 @@ from inbetween.v1.session_pb2 import (
     Job,
     JobState,
     KeyFrameState,
+    Stage,
 )
 from inbetween.v1.session_pb2 import KeyFrame as KeyFrameMessage
 from inbetween.v1.session_pb2 import Session as SessionMessage
@@ -22,6 +23,8 @@ from server.database import TakeRecord
 from server.planning import Work, runs, shot_has_key_frame
 from server.sessions import Session
 from server.state import PlacedKeyFrame
+
+STAGES_AT_A_FRAME = (Stage.STAGE_PAINTING, Stage.STAGE_PROPAGATING, Stage.STAGE_BLENDING)
 
 FrameStates = dict[int, FrameState.ValueType]
 
@@ -83,7 +86,7 @@ def _worked_on(states: FrameStates, jobs: Iterable[Job]) -> FrameStates:
         if job.state == JobState.JOB_STATE_RUNNING and not job.keys_only:
             rendering = frame_range_of(job.range).indices
             changed |= dict.fromkeys(rendering, FrameState.FRAME_STATE_RENDERING)
-        elif job.state == JobState.JOB_STATE_FAILED:
+        elif job.state == JobState.JOB_STATE_FAILED and job.stage in STAGES_AT_A_FRAME:
             changed[job.frame] = FrameState.FRAME_STATE_FAILED
     return {
         index: state

@@ -1,35 +1,33 @@
-"""The process that paints and propagates. What it breaks costs one job, never the server.
+"""The process that paints and propagates, as the server sees it.
 
-The server's half is `Worker`; `_main` is the other. They talk dataclasses over a pipe, and the
-process ends when the pipe does.
+What it breaks costs one job, never the server. The two talk the dataclasses below over a pipe;
+`worker_process` is the other end.
 """
 
 import logging
-import multiprocessing
-import os
-import queue
 import signal
+import subprocess
+import sys
 import threading
-import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from engine.errors import CancelledError, InbetweenError, OutOfMemoryError
-from engine.media.color import to_painting_space
 from engine.media.source import FrameSource, open_source
 from engine.plan import Address, Plan
 from engine.report import Stage
 from engine.settings import RenderSettings
-from engine.types import Clip, FloatArray
+from engine.types import Clip
 from server.database import DeliveredFrame, HostFrame
 from server.errors import UnexpectedError
 from server.planning import Step
 from server.store import HostSource, SessionFolder
 
 log = logging.getLogger(__name__)
+
+WORKER_MODULE = "server.worker_process"
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,33 @@ class Ended:
     """For the log."""
 
 
+class _Process:
+    """A worker that runs, and the pipe to it."""
+
+    def __init__(self) -> None:
+        ours, theirs = Pipe()
+        self.pipe: Connection[Order, News | Ended] = ours
+        with theirs:
+            # Not multiprocessing's own start: it would import the program that the server runs in.
+            self.popen = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-m", WORKER_MODULE, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                process_group=0,  # A terminal's Ctrl-C is the server's to hear.
+            )
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+
 class Worker:
     """The server's half: one process, started when there is something to do."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
-        self._process: BaseProcess | None = None
-        self._connection: Connection[Order, News | Ended] | None = None
+        self._process: _Process | None = None
 
     def run(self, task: Task) -> Generator[News]:
         """What the worker tells while it does the task; whoever stops listening ends its process.
@@ -146,10 +163,9 @@ class Worker:
         Raises what ended the task; UnexpectedError when the process died of it.
         """
         end: Ended | None = None
-        connection = self._start()
         try:
-            connection.send(task)
-            while not isinstance(message := connection.recv(), Ended):
+            pipe = self._begin(task)
+            while not isinstance(message := pipe.recv(), Ended):
                 yield message
             end = message
         except (EOFError, OSError) as error:
@@ -165,9 +181,9 @@ class Worker:
     def cancel(self) -> None:
         """Ends the task, if there is one, before its next step."""
         with self._lock:
-            if self._connection is not None:
+            if self._process is not None:
                 try:
-                    self._connection.send(Cancel())
+                    self._process.pipe.send(Cancel())
                 except OSError:
                     log.info("the worker was gone before it could be cancelled")
 
@@ -180,28 +196,22 @@ class Worker:
     @property
     def process_id(self) -> int | None:
         with self._lock:
-            return self._process.pid if self._process else None
+            return self._process.popen.pid if self._process else None
 
-    def _kill(self) -> None:
-        with self._lock:
-            process, self._process, self._connection = self._process, None, None
-        if process is not None:
-            process.kill()
-            process.join()
-
-    def _start(self) -> "Connection[Order, News | Ended]":
+    def _begin(self, task: Task) -> "Connection[Order, News | Ended]":
         with self._lock:
             if self._closed:
                 raise _stopped()
-            if self._process is None or self._connection is None or not self._process.is_alive():
-                context = multiprocessing.get_context("spawn")
-                self._connection, theirs = context.Pipe()
-                self._process = context.Process(
-                    target=_main, args=(theirs,), name="inbetween-worker", daemon=True
-                )
-                self._process.start()
-                theirs.close()
-            return self._connection
+            if self._process is None or self._process.popen.poll() is not None:
+                self._process = _Process()
+            self._process.pipe.send(task)
+            return self._process.pipe
+
+    def _kill(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
 
     def _death(self) -> InbetweenError:
         """Why the process is gone."""
@@ -209,123 +219,19 @@ class Worker:
             process = self._process
         if process is None:
             return _stopped()
-        process.join()
-        log.error("the worker died with exit code %s", process.exitcode)
-        if process.exitcode == -signal.SIGKILL:
+        code = process.popen.wait()
+        log.error("the worker died with exit code %s", code)
+        if code == -signal.SIGKILL:
             return OutOfMemoryError(
                 "The render process was killed, as the system does when memory runs out: close "
-                "other programs or use smaller frames, then render again. The rest is kept."
+                "other programs or use smaller frames, then render again. What was finished is "
+                "kept."
             )
         return UnexpectedError(
-            f"The render process died (exit code {process.exitcode}): render again; what was "
-            "finished is kept. The server's log may say more."
+            f"The render process died (exit code {code}): render again; what was finished is kept. "
+            "The server's log may say more."
         )
 
 
 def _stopped() -> CancelledError:
     return CancelledError("The server was stopped: the render goes on when it is started again.")
-
-
-def _main(connection: "Connection[News | Ended, Order]") -> None:
-    """The worker's half."""
-    # A terminal sends Ctrl-C to us as well; the server says when to end, by closing the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    desk = _Desk(connection)
-    threading.Thread(target=desk.listen, daemon=True).start()
-    while True:
-        task = desk.tasks.get()
-        connection.send(_end_of(task, desk))
-
-
-class _Desk:
-    """The Report of the worker: sends news, hears of cancellation."""
-
-    def __init__(self, connection: "Connection[News | Ended, Order]") -> None:
-        self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self._connection = connection
-        self._cancelled = threading.Event()
-
-    def listen(self) -> None:
-        while True:
-            try:
-                message = self._connection.recv()
-            except (EOFError, OSError):
-                os._exit(0)  # The server is gone. Every file is whole at any moment.
-            if isinstance(message, Cancel):
-                self._cancelled.set()
-            elif isinstance(message, Task):
-                self._cancelled.clear()
-                self.tasks.put(message)
-
-    def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
-        self._connection.send(Progress(stage, frame, step, steps))
-
-    def done(self, step: Step, seconds: float, *, reused: bool) -> None:
-        self._connection.send(StepDone(step, seconds, reused))
-
-    def notice(self, text: str) -> None:
-        self._connection.send(Notice(text))
-
-    def check_cancelled(self) -> None:
-        if self._cancelled.is_set():
-            raise CancelledError("The render was cancelled; what was finished is kept.")
-
-    def deliver(self, index: int, frame: DeliveredFrame) -> None:
-        self._connection.send(Delivered(index, frame))
-
-    def found(self, cuts: list[int]) -> None:
-        self._connection.send(CutsFound(tuple(cuts)))
-
-
-def _end_of(task: Task, desk: _Desk) -> Ended:
-    try:
-        _do(task, desk)
-    except InbetweenError as error:
-        return Ended(error)
-    except MemoryError:
-        return Ended(
-            OutOfMemoryError("The memory ran out: close other programs or use smaller frames.")
-        )
-    except BrokenPipeError:
-        os._exit(0)
-    except Exception as error:  # noqa: BLE001 - the edge: whatever it is costs this job only
-        sentence = (
-            f"Something unexpected happened while rendering ({type(error).__name__}): what was "
-            "finished is kept; the server's log says more."
-        )
-        return Ended(UnexpectedError(sentence), traceback.format_exc())
-    return Ended()
-
-
-def _do(task: Task, desk: _Desk) -> None:
-    source = task.source.open()
-    try:
-        if isinstance(task, FindCuts):
-            _find_cuts(task, source, desk)
-        else:
-            _render(task, source, desk)
-    finally:
-        source.close()
-
-
-def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
-    from engine.motion.cuts import find_cuts  # Heavy, and needed here only.
-
-    def frames() -> Iterator[tuple[int, FloatArray]]:
-        for number, index in enumerate(task.indices):
-            desk.check_cancelled()
-            desk.progress(Stage.FINDING_CUTS, index, number, len(task.indices))
-            yield index, to_painting_space(source.read(index))
-
-    desk.found(find_cuts(frames()))
-
-
-def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
-    # The server answers before any of this is imported, and never imports it itself.
-    from engine.motion.flow import DisFlow
-    from engine.pipeline import execute
-    from server.render_store import DiskStore
-
-    store = DiskStore(task.folder, task.plan.paints, task.delivered, desk.deliver)
-    execute(task.plan, source, task.settings, store, desk, DisFlow())

@@ -153,12 +153,15 @@ def tiny_clip(footage: list[Pixels], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def two_shots(
-    footage: list[Pixels], carphone: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """12 frames of 96x64 as a movie, with a cut at 6."""
-    frames = footage[:6] + read_small(carphone, 6)
-    return write_movie(tmp_path_factory.mktemp("clips") / "shots.mp4", frames)
+def two_shot_footage(footage: list[Pixels], carphone: Path) -> list[Pixels]:
+    """12 real frames at 96x64, RGB, with a cut at 6."""
+    return footage[:6] + read_small(carphone, 6)
+
+
+@pytest.fixture(scope="session")
+def two_shots(two_shot_footage: list[Pixels], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a movie."""
+    return write_movie(tmp_path_factory.mktemp("clips") / "shots.mp4", two_shot_footage)
 
 
 def read_small(path: Path, count: int) -> list[Pixels]:

@@ -275,6 +275,18 @@ def test_the_same_frames_sent_again_cost_nothing(effect: Effect) -> None:
     assert old.session_id == new.session_id
 
 
+def test_cuts_are_found_in_the_frames_that_the_host_sent(
+    effect: Effect, two_shot_footage: list[Pixels]
+) -> None:
+    effect.frames = two_shot_footage
+    effect.settings.keys.key_interval = 20
+    answer = effect.render(8)
+    assert answer.header is not None
+    session = session_of(effect, answer)
+    assert list(session.cuts) == [6]
+    assert [key.index for key in session.key_frames] == [0, 5, 6, 11]
+
+
 def test_a_trimmed_clip_keeps_its_session_and_key_frames(effect: Effect) -> None:
     whole = effect.render(10)
     effect.last = 6

@@ -229,7 +229,9 @@ def test_a_full_disk_fails_the_job_and_loses_nothing(
     assert job.state == JobState.JOB_STATE_FAILED
     assert "cannot be written" in job.error
     assert caller.states(session.id)[0] == "READY"
-    assert not [path for path in Path(session.folder).parent.rglob("*") if path.name.startswith(".")]
+    assert not [
+        path for path in Path(session.folder).parent.rglob("*") if path.name.startswith(".")
+    ]
     again = caller.run(session.id)
     assert again.state == JobState.JOB_STATE_DONE
     assert again.reused.paintings == 1

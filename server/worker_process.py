@@ -1,0 +1,141 @@
+"""The worker: a process of its own, which alone imports models and kernels.
+
+It ends with its pipe: when the server is gone, however it went, so is the worker.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+from engine.errors import CancelledError, InbetweenError, OutOfMemoryError
+from engine.media.color import to_painting_space
+from engine.media.source import FrameSource
+from engine.motion.cuts import find_cuts
+from engine.motion.flow import DisFlow
+from engine.pipeline import execute
+from engine.report import Stage
+from engine.types import FloatArray
+from server.database import DeliveredFrame
+from server.errors import UnexpectedError
+from server.planning import Step
+from server.render_store import DiskStore
+from server.worker import (
+    Cancel,
+    CutsFound,
+    Delivered,
+    Ended,
+    FindCuts,
+    News,
+    Notice,
+    Order,
+    Progress,
+    Render,
+    StepDone,
+    Task,
+)
+
+
+def main(connection: "Connection[News | Ended, Order]") -> None:
+    """Does one task after the other until the server is gone."""
+    # A system that ends all processes of a service says so to us too; the server decides.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    desk = _Desk(connection)
+    threading.Thread(target=desk.listen, daemon=True).start()
+    while True:
+        task = desk.tasks.get()
+        connection.send(_end_of(task, desk))
+
+
+class _Desk:
+    """The Report of the worker: sends news, hears of cancellation."""
+
+    def __init__(self, connection: "Connection[News | Ended, Order]") -> None:
+        self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._connection = connection
+        self._cancelled = threading.Event()
+
+    def listen(self) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                os._exit(0)  # The server is gone. Every file is whole at any moment.
+            if isinstance(message, Cancel):
+                self._cancelled.set()
+            elif isinstance(message, Task):
+                self._cancelled.clear()
+                self.tasks.put(message)
+
+    def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
+        self._connection.send(Progress(stage, frame, step, steps))
+
+    def done(self, step: Step, seconds: float, *, reused: bool) -> None:
+        self._connection.send(StepDone(step, seconds, reused))
+
+    def notice(self, text: str) -> None:
+        self._connection.send(Notice(text))
+
+    def check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError("The render was cancelled; what was finished is kept.")
+
+    def deliver(self, index: int, frame: DeliveredFrame) -> None:
+        self._connection.send(Delivered(index, frame))
+
+    def found(self, cuts: list[int]) -> None:
+        self._connection.send(CutsFound(tuple(cuts)))
+
+
+def _end_of(task: Task, desk: _Desk) -> Ended:
+    try:
+        _do(task, desk)
+    except InbetweenError as error:
+        return Ended(error)
+    except MemoryError:
+        return Ended(
+            OutOfMemoryError("The memory ran out: close other programs or use smaller frames.")
+        )
+    except BrokenPipeError:
+        os._exit(0)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever it is costs this job only
+        sentence = (
+            f"Something unexpected happened while rendering ({type(error).__name__}): what was "
+            "finished is kept; the server's log says more."
+        )
+        return Ended(UnexpectedError(sentence), traceback.format_exc())
+    return Ended()
+
+
+def _do(task: Task, desk: _Desk) -> None:
+    source = task.source.open()
+    try:
+        if isinstance(task, FindCuts):
+            _find_cuts(task, source, desk)
+        else:
+            _render(task, source, desk)
+    finally:
+        source.close()
+
+
+def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
+    def frames() -> Iterator[tuple[int, FloatArray]]:
+        for number, index in enumerate(task.indices):
+            desk.check_cancelled()
+            desk.progress(Stage.FINDING_CUTS, index, number, len(task.indices))
+            yield index, to_painting_space(source.read(index))
+
+    desk.found(find_cuts(frames()))
+
+
+def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
+    store = DiskStore(task.folder, task.plan.paints, task.delivered, desk.deliver)
+    execute(task.plan, source, task.settings, store, desk, DisFlow())
+
+
+if __name__ == "__main__":
+    main(Connection(int(sys.argv[1])))
