@@ -38,6 +38,8 @@ class SessionModel:
         self.frames = FrameStates(0, 0)
         self.job: pb.Job | None = None
         self.estimate: render_pb2.EstimateCostResponse | None = None
+        self.keys: list[int] = []
+        """The frames of the key frames, in order."""
         self.playhead = 0
         self.selected: int | None = None
         self._server_session: pb.Session | None = None
@@ -118,11 +120,6 @@ class SessionModel:
         )
 
     @property
-    def keys(self) -> list[int]:
-        """The frames of the key frames, in order."""
-        return [key.index for key in self.session.key_frames] if self.session else []
-
-    @property
     def selected_key(self) -> pb.KeyFrame | None:
         if self.session is None or self.selected is None:
             return None
@@ -171,6 +168,7 @@ class SessionModel:
         for edit in self._pending.values():
             session = edit.applied_to(session) if session is not None else None
         self.session = session
+        self.keys = [key.index for key in session.key_frames] if session else []
         if self.selected is not None and self.selected not in self.keys:
             self.selected = None
 

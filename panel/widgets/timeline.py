@@ -7,6 +7,7 @@ frames in 20,000 frames cost no more than those on the screen.
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from math import ceil
 
 from inbetween.v1 import render_pb2
 from inbetween.v1 import session_pb2 as pb
@@ -204,7 +205,7 @@ class Timeline(QWidget):
         return list(range(start, last + 1, step))
 
     def _thumbnail_step(self) -> int:
-        return max(1, -(-self._thumbnail_size().width() // int(self._scale.pixels_per_frame + 1)))
+        return ceil(self._thumbnail_size().width() / self._scale.pixels_per_frame)
 
     def _thumbnail_request(self, frame: int) -> PictureRequest:
         size = self._thumbnail_size() * self.devicePixelRatioF()
@@ -357,9 +358,10 @@ class Timeline(QWidget):
         for first, last, state in self._editor.model.frames.runs(*self._scale.visible):
             left = LABEL_WIDTH + max(self._scale.x_of(first), 0.0)
             right = LABEL_WIDTH + min(self._scale.x_of(last + 1), self._scale.width)
-            if right - painted_to < 0.5:
-                continue  # thinner than half a pixel
-            paint_state(painter, QRectF(left, RENDERED.top + 5, right - left, 8), state)
+            if right - painted_to < 1.0 and state != pb.FRAME_STATE_FAILED:
+                continue  # thinner than a pixel; only failures must be seen even then
+            width = max(right - left, 1.0)
+            paint_state(painter, QRectF(left, RENDERED.top + 5, width, 8), state)
             painted_to = right
 
     def _shown_keys(self) -> list[pb.KeyFrame]:
@@ -461,24 +463,27 @@ def paint_ring(painter: QPainter, centre: QPointF) -> None:
 def paint_state(painter: QPainter, bar: QRectF, state: pb.FrameState.ValueType) -> None:
     """A piece of the rendered lane; every state has a pattern of its own beside its colour."""
     if state == pb.FRAME_STATE_MISSING:
-        painter.fillRect(
-            QRectF(bar.left(), bar.center().y() - 1, bar.width(), 2), QColor("#4a4a52")
-        )
+        painter.fillRect(QRectF(bar.left(), bar.center().y() - 1, bar.width(), 2), _MISSING)
     elif state == pb.FRAME_STATE_SOURCE:
-        painter.fillRect(QRectF(bar.left(), bar.top(), bar.width(), 1.5), QColor(SOURCE))
-        painter.fillRect(QRectF(bar.left(), bar.bottom() - 1.5, bar.width(), 1.5), QColor(SOURCE))
-    elif state == pb.FRAME_STATE_READY:
-        painter.fillRect(bar, QColor(READY))
+        painter.fillRect(QRectF(bar.left(), bar.top(), bar.width(), 1.5), _SOURCE)
+        painter.fillRect(QRectF(bar.left(), bar.bottom() - 1.5, bar.width(), 1.5), _SOURCE)
     else:
-        color, pattern = _PATTERNS.get(state, (FAINT, Qt.BrushStyle.SolidPattern))
-        painter.fillRect(bar, QColor(color).darker(260))
-        painter.fillRect(bar, QBrush(QColor(color), pattern))
+        for brush in _BRUSHES.get(state, ()):
+            painter.fillRect(bar, brush)
 
 
-_PATTERNS = {
-    pb.FRAME_STATE_RENDERING: (RENDERING, Qt.BrushStyle.Dense2Pattern),
-    pb.FRAME_STATE_OUT_OF_DATE: (OUT_OF_DATE, Qt.BrushStyle.BDiagPattern),
-    pb.FRAME_STATE_FAILED: (FAILED, Qt.BrushStyle.DiagCrossPattern),
+def _patterned(color: str, pattern: Qt.BrushStyle) -> tuple[QBrush, QBrush]:
+    """A pattern over a darker ground of its colour."""
+    return QBrush(QColor(color).darker(260)), QBrush(QColor(color), pattern)
+
+
+_MISSING = QBrush(QColor("#4a4a52"))
+_SOURCE = QBrush(QColor(SOURCE))
+_BRUSHES: dict[pb.FrameState.ValueType, tuple[QBrush, ...]] = {
+    pb.FRAME_STATE_READY: (QBrush(QColor(READY)),),
+    pb.FRAME_STATE_RENDERING: _patterned(RENDERING, Qt.BrushStyle.Dense2Pattern),
+    pb.FRAME_STATE_OUT_OF_DATE: _patterned(OUT_OF_DATE, Qt.BrushStyle.BDiagPattern),
+    pb.FRAME_STATE_FAILED: _patterned(FAILED, Qt.BrushStyle.DiagCrossPattern),
 }
 
 
