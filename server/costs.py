@@ -8,7 +8,7 @@ from engine.plan import check_key_frames
 from server.convert import frame_range_of, key_frame_of
 from server.jobs import Jobs
 from server.planning import count, lenient_recipe_of, make_session_plan, without_delivered
-from server.sessions import Session
+from server.session import Session
 from server.views import cost_message
 
 

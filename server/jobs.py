@@ -28,7 +28,8 @@ from server.planning import (
     make_session_plan,
     without_delivered,
 )
-from server.sessions import Session, Sessions
+from server.session import Session
+from server.sessions import Sessions
 from server.speeds import Speeds
 from server.store import evict
 from server.views import cost_message

@@ -15,7 +15,7 @@ from engine.errors import InvalidValueError, NotFoundError
 from engine.types import Frame, FrameSize
 from server.frames import check_pixel_type, fitting, frame_pieces, opaque, resized
 from server.jobs import Jobs
-from server.sessions import Session
+from server.session import Session
 from server.store import displayed
 from server.views import frame_states
 

@@ -21,7 +21,7 @@ from engine.plan import Address
 from server.convert import frame_range_of, key_frame_message, range_message, session_message
 from server.database import TakeRecord
 from server.planning import Work, runs, shot_has_key_frame
-from server.sessions import Session
+from server.session import Session
 from server.state import PlacedKeyFrame
 
 STAGES_AT_A_FRAME = (Stage.STAGE_PAINTING, Stage.STAGE_PROPAGATING, Stage.STAGE_BLENDING)

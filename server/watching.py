@@ -7,7 +7,7 @@ from inbetween.v1.session_pb2 import FrameRuns, Job, WatchResponse
 
 from server.changes import Changes, Topic
 from server.jobs import Jobs
-from server.sessions import Session
+from server.session import Session
 from server.views import frame_runs, frame_states, session_view
 
 PAUSE_SECONDS = 0.05
