@@ -341,7 +341,9 @@ class Session:
                 return
             self._database.add_take(self.id, take)
             self._takes[take.address] = take
-            self._replanned(Topic.SESSION)
+            if take.painted_against:
+                self._plan = None  # Other takes are where the plan has them already.
+        self._changes.tell(self.id, Topic.SESSION)
 
     def _forget_host_frames(self) -> None:
         self._database.forget_host_frames(self.id)

@@ -11,7 +11,7 @@ from server.session import Session
 from server.views import frame_runs, frame_states, session_view
 
 PAUSE_SECONDS = 0.05
-"""Between two looks: what happens in between is told as one change."""
+"""At least, between two looks: what happens in between is told as one change."""
 IDLE_SECONDS = 5.0
 
 
@@ -22,9 +22,11 @@ def watch(
     teller = _Teller(session, jobs)
     topics, since = set(Topic), changes.now()
     while is_active() and not changes.closed:
+        began = time.monotonic()
         yield from teller.news(topics)
         if topics:
-            time.sleep(PAUSE_SECONDS)
+            # Looking at a long clip takes long: at most half of the time goes into it.
+            time.sleep(max(PAUSE_SECONDS, time.monotonic() - began))
         topics, since = changes.wait(session.id, since, IDLE_SECONDS)
 
 
