@@ -1,4 +1,4 @@
-# make demo   a real clip through effect, server, key frames and in-betweens, into demo/output
+# make demo   a real clip through effect, server, key frames and in-betweens, into demo/
 # make test   the tests
 # make help   the other targets
 PYTHON := .venv/bin/python
@@ -9,7 +9,7 @@ CPP_FILES = $(shell git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh')
 
 help:
 	@echo 'make setup      system packages, .venv, kernels, effect; quick when nothing changed'
-	@echo 'make demo       renders a real clip through the whole chain into demo/output'
+	@echo 'make demo       renders a real clip through the whole chain into demo/'
 	@echo 'make test       the tests'
 	@echo 'make test-long  soaks, fuzzing, sanitizers'
 	@echo 'make check      ruff, mypy, clang-format, buf lint, import-linter'
@@ -55,4 +55,4 @@ panel: setup
 	@.venv/bin/inbetween panel
 
 clean:
-	rm -rf build demo/output
+	rm -rf build demo/out.mp4 demo/contact_sheet.png demo/panel.png

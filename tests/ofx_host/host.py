@@ -33,7 +33,7 @@ EXECUTABLE = BUILD / "ofx_host"
 BUNDLE = BUILD / "Inbetween.ofx.bundle"
 FILTER = "OfxImageEffectContextFilter"
 GENERAL = "OfxImageEffectContextGeneral"
-DEPTHS = {
+DEPTHS: dict[str, np.dtype[Any]] = {
     "OfxBitDepthByte": np.dtype(np.uint8),
     "OfxBitDepthShort": np.dtype(np.uint16),
     "OfxBitDepthFloat": np.dtype(np.float32),
@@ -91,7 +91,7 @@ class OfxHost:
             text=True,
             env={**os.environ, **(environment or {})},
         )
-        self._dtype = DEPTHS["OfxBitDepthByte"]
+        self._dtype: np.dtype[Any] = DEPTHS["OfxBitDepthByte"]
         self._channels = 4
         self._renders = 0
 
@@ -154,7 +154,7 @@ class OfxHost:
             **options,
         )
 
-    def feed_movie(self, path: Path, size: FrameSize, count: int, first: int = 0) -> None:
+    def feed_movie(self, path: Path, size: FrameSize, count: int, first: int = 0) -> Pixels:
         """Makes frames of a movie, scaled to `size`, the source clip: 8-bit RGBA, opaque."""
         with av.open(str(path)) as movie:
             frame_rate = movie.streams.video[0].average_rate
@@ -166,6 +166,7 @@ class OfxHost:
                 ]
             )
         self.feed(frames, frame_rate=float(frame_rate or 25), premultiplication="OfxImageOpaque")
+        return frames
 
     def load(self, path: Path | None = None) -> int:
         """Loads a plugin and describes it; its number."""

@@ -1,0 +1,1 @@
+"""A real clip through the whole chain, to be looked at."""
