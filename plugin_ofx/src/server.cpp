@@ -53,7 +53,8 @@ class PolledCall {
     while (queue_.AsyncNext(&tag, &ok, system_clock::now() + kPoll) ==
            grpc::CompletionQueue::TIMEOUT) {
       aborted_ = aborted_ || !keep_going_(job);
-      stalled_ = stalled_ || steady_clock::now() - began > limit;
+      const auto passed = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began);
+      stalled_ = stalled_ || passed > limit;
       if (aborted_ || stalled_) context_.TryCancel();
     }
     return ok;
@@ -127,7 +128,8 @@ class ReplyReader {
  public:
   explicit ReplyReader(const v1::RenderFrameRequest& request) : frame_(request) {}
 
-  void take(v1::RenderFrameResponse& answer) {
+  void take(const v1::RenderFrameResponse& answer) {
+    empty_ = false;
     switch (answer.answer_case()) {
       case v1::RenderFrameResponse::kSessionId:
         reply_.session_id = answer.session_id();
@@ -153,6 +155,8 @@ class ReplyReader {
     }
   }
 
+  bool is_empty() const { return empty_; }
+
   const v1::Job* job() const { return reply_.not_ready ? &job_ : nullptr; }
 
   RenderReply finish(bool waits) {
@@ -171,6 +175,7 @@ class ReplyReader {
   RenderReply reply_;
   v1::Job job_;
   bool answered_ = false;
+  bool empty_ = true;
 };
 
 EffectError unanswered() {
@@ -190,19 +195,12 @@ bool means_no_answer(const grpc::Status& status) {
          status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
 }
 
-// A unary call of a button.
-template <typename Stub, typename Request, typename Response>
-Response call(Stub& stub,
-              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-              const Request& request) {
-  grpc::ClientContext context;
-  context.set_deadline(system_clock::now() + kButtonTime);
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (means_no_answer(status)) throw unanswered();
-  if (!status.ok()) throw EffectError(sentence(status));
-  return response;
-}
+// The connection was found dead before anything was answered. A channel notices the end of its
+// server only at the next call, which may be made again.
+class Disconnected : public EffectError {
+ public:
+  Disconnected() : EffectError(unanswered()) {}
+};
 
 }  // namespace
 
@@ -214,6 +212,15 @@ Server& Server::shared() {
 
 RenderReply Server::render_frame(const v1::RenderFrameRequest& request, Urgency urgency,
                                  bool picture, const KeepGoing& keep_going) {
+  try {
+    return ask(request, urgency, picture, keep_going);
+  } catch (const Disconnected&) {
+    return ask(request, urgency, picture, keep_going);
+  }
+}
+
+RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+                        const KeepGoing& keep_going) {
   const auto stub = v1::RenderService::NewStub(channel(urgency));
   PolledCall call(keep_going);
   if (!request.wait()) {
@@ -244,6 +251,9 @@ RenderReply Server::render_frame(const v1::RenderFrameRequest& request, Urgency 
   call.check_aborted();
   if (wrong) std::rethrow_exception(wrong);
   if (skipped) return RenderReply{};
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE && reply.is_empty()) {
+    throw Disconnected();
+  }
   if (!status.ok()) throw failure(status, urgency);
   return reply.finish(request.wait());
 }
@@ -299,40 +309,51 @@ void Server::send_source_frames(const std::string& session_id, Urgency urgency,
   if (!status.ok()) throw failure(status, urgency);
 }
 
+template <typename Stub, typename Request, typename Response>
+Response Server::call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                      const Request& request) {
+  for (const bool again : {false, true}) {
+    Stub stub(channel(Urgency::kPatient));
+    grpc::ClientContext context;
+    context.set_deadline(system_clock::now() + kButtonTime);
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (status.ok()) return response;
+    if (!again && status.error_code() == grpc::StatusCode::UNAVAILABLE) continue;
+    throw failure(status, Urgency::kPatient);
+  }
+  throw unanswered();
+}
+
 v1::Session Server::open_session(const v1::OpenSessionRequest& request) {
-  const auto stub = v1::SessionService::NewStub(channel(Urgency::kPatient));
-  return call(*stub, &v1::SessionService::Stub::OpenSession, request).session();
+  return call(&v1::SessionService::Stub::OpenSession, request).session();
 }
 
 v1::Session Server::get_session(const std::string& session_id) {
-  const auto stub = v1::SessionService::NewStub(channel(Urgency::kPatient));
   v1::GetSessionRequest request;
   request.set_session_id(session_id);
-  return call(*stub, &v1::SessionService::Stub::GetSession, request).session();
+  return call(&v1::SessionService::Stub::GetSession, request).session();
 }
 
 v1::Session Server::add_key_frame(const std::string& session_id, int index) {
-  const auto stub = v1::SessionService::NewStub(channel(Urgency::kPatient));
   v1::AddKeyFrameRequest request;
   request.set_session_id(session_id);
   request.mutable_key_frame()->set_index(index);
   request.mutable_key_frame()->set_placement(v1::PLACEMENT_HAND);
-  return call(*stub, &v1::SessionService::Stub::AddKeyFrame, request).session();
+  return call(&v1::SessionService::Stub::AddKeyFrame, request).session();
 }
 
 v1::Session Server::delete_key_frame(const std::string& session_id, int index) {
-  const auto stub = v1::SessionService::NewStub(channel(Urgency::kPatient));
   v1::DeleteKeyFrameRequest request;
   request.set_session_id(session_id);
   request.set_index(index);
-  return call(*stub, &v1::SessionService::Stub::DeleteKeyFrame, request).session();
+  return call(&v1::SessionService::Stub::DeleteKeyFrame, request).session();
 }
 
 v1::Job Server::start_job(const std::string& session_id) {
-  const auto stub = v1::RenderService::NewStub(channel(Urgency::kPatient));
   v1::StartJobRequest request;
   request.set_session_id(session_id);
-  return call(*stub, &v1::RenderService::Stub::StartJob, request).job();
+  return call(&v1::RenderService::Stub::StartJob, request).job();
 }
 
 std::shared_ptr<grpc::Channel> Server::channel(Urgency urgency) {

@@ -64,6 +64,11 @@ class Server {
   v1::Job start_job(const std::string& session_id);
 
  private:
+  RenderReply ask(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+                  const KeepGoing& keep_going);
+  template <typename Stub, typename Request, typename Response>
+  Response call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                const Request& request);
   std::shared_ptr<grpc::Channel> channel(Urgency urgency);
   std::shared_ptr<grpc::Channel> channel_to(const std::string& path);
   void start(const std::string& path);

@@ -289,7 +289,7 @@ std::string Commands::render(const std::vector<std::string>& words) {
   for (const size_t id : ids) {
     threads.emplace_back([&, id] {
       for (size_t at = next++; at < times.size(); at = next++) {
-        answers[at] = render_one(instance_at(id), times[at], prefix);
+        answers[at] = render_one(instance_at(id), times[at], prefix + std::to_string(at) + ".raw");
       }
     });
   }
@@ -363,7 +363,7 @@ std::unique_ptr<OfxImageEffectStruct> Commands::described_in(Plugin& plugin,
   return effect;
 }
 
-std::string Commands::render_one(Instance& given, double time, const std::string& prefix) {
+std::string Commands::render_one(Instance& given, double time, const std::string& path) {
   const Layout& layout = state().layout;
   Instance fresh;
   if (recreate_) fresh = copy_of(given);
@@ -376,7 +376,6 @@ std::string Commands::render_one(Instance& given, double time, const std::string
     ledger().violation("pixels outside the window were written");
   }
   if (recreate_) end(fresh);
-  const std::string path = prefix + std::to_string(static_cast<int>(time)) + ".raw";
   const std::vector<std::byte> pixels = output.packed();
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(pixels.data()),

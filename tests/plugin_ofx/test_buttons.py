@@ -1,0 +1,145 @@
+"""Buttons of the effect, and what they leave in its parameters."""
+
+import stat
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from inbetween.v1.settings_pb2 import Settings
+
+from tests.ofx_host.host import BUNDLE, Effect, OfxHost, library
+from tests.plugin_ofx.conftest import FakeServer, clip
+
+
+def created(host: OfxHost) -> Effect:
+    host.feed(clip(), first_time=10)
+    host.load()
+    return host.create()
+
+
+def test_keys_are_placed_and_removed_at_the_time_of_the_press(
+    host: OfxHost, server: FakeServer
+) -> None:
+    effect = created(host)
+    effect.press("add_key", 12)
+    effect.press("add_key", 14)
+    assert [key.index for key in server.session.key_frames] == [12, 14]
+    effect.press("remove_key", 12)
+    assert [key.index for key in server.session.key_frames] == [14]
+    assert effect.get("session_id") == "session-1"
+    assert effect.get("refresh") == 3
+    assert host.messages() == []
+
+
+def test_refused_key_is_told_in_the_servers_words(host: OfxHost, server: FakeServer) -> None:
+    effect = created(host)
+    effect.press("add_key", 12)
+    effect.press("add_key", 12)
+    assert [message.text for message in host.messages()] == ["Frame 12 has a key frame already."]
+
+
+def test_key_stands_on_the_source_frame_that_the_last_render_told(
+    host: OfxHost, server: FakeServer
+) -> None:
+    host.option(source_frame_offset=500, source_path="/media/a.mov")
+    effect = created(host)
+    effect.render([11])
+    effect.press("add_key", 12)
+    assert [key.index for key in server.session.key_frames] == [512]
+
+
+def test_settings_of_the_panel_reach_the_parameters(host: OfxHost, server: FakeServer) -> None:
+    effect = created(host)
+    effect.set("uniformity", 1.0)
+    settings = Settings()
+    settings.translation.prompt = "10=oil"
+    settings.translation.painter = "diffusion"
+    settings.translation.strength = 0.5
+    settings.keys.key_interval = 0
+    server.session.settings.CopyFrom(settings)
+    effect.press("update_from_panel", 12)
+    assert effect.get("prompt") == "10=oil"
+    assert effect.get("painter") == 1
+    assert effect.get("strength") == 0.5
+    assert effect.get("key_interval") == 0
+    assert effect.get("uniformity") == 3500
+
+
+def test_render_clip_hands_over_every_frame_and_starts_the_work(
+    host: OfxHost, server: FakeServer
+) -> None:
+    effect = created(host)
+    server.needs = lambda index: [10, 11, 12] if index < 12 else [12, 13, 14]
+    effect.press("render_clip", 12)
+    assert sorted(server.frames) == [10, 11, 12, 13, 14]
+    assert server.jobs == ["session-1"]
+
+
+def test_copy_on_other_media_does_not_use_the_session_of_the_first(
+    host: OfxHost, server: FakeServer
+) -> None:
+    host.option(source_path="/media/a.mov")
+    effect = created(host)
+    effect.press("add_key", 12)
+    effect.render([12])
+    assert server.requests[-1].session_id == "session-1"
+    host.option(source_path="/media/b.mov")
+    copy = effect.clone()
+    copy.render([12])
+    assert server.requests[0].session_id == "session-1"
+    assert server.requests[-1].clip.host.identity == "/media/b.mov"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle of which the command writes down how it was called; the library, the record."""
+    bundle = tmp_path / "Inbetween.ofx.bundle"
+    copytree(BUNDLE, bundle)
+    record = tmp_path / "record"
+    command = tmp_path / "inbetween"
+    command.write_text(f'#!/bin/sh\n(echo "$@"; env) > {record}.new\nmv {record}.new {record}\n')
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    (bundle / "Contents/Resources/inbetween.command").write_text(f"{command}\n")
+    return library(bundle), record
+
+
+def test_panel_opens_on_the_session_without_the_hosts_libraries(
+    runtime: Path, server: FakeServer, installed: tuple[Path, Path]
+) -> None:
+    path, record = installed
+    environment = {
+        "INBETWEEN_RUNTIME_DIR": str(runtime),
+        "LD_LIBRARY_PATH": "/nowhere",
+        "PYTHONHOME": "/nowhere",
+        "QT_PLUGIN_PATH": "/nowhere",
+    }
+    with OfxHost(environment) as host:
+        host.feed(clip())
+        host.load(path)
+        host.create().press("open_panel", 0)
+        assert host.messages() == []
+        lines = wait_for(record).splitlines()
+    assert lines[0] == "panel --session session-1"
+    names = {line.partition("=")[0] for line in lines[1:]}
+    assert "INBETWEEN_RUNTIME_DIR" in names
+    assert not names & {"LD_LIBRARY_PATH", "PYTHONHOME", "QT_PLUGIN_PATH"}
+
+
+def test_command_that_is_gone_is_told(runtime: Path, installed: tuple[Path, Path]) -> None:
+    path, _ = installed
+    (path.parents[1] / "Resources/inbetween.command").write_text("/nowhere/inbetween\n")
+    with OfxHost({"INBETWEEN_RUNTIME_DIR": str(runtime)}) as host:
+        host.feed(clip())
+        host.load(path)
+        host.create().press("add_key", 0)
+        assert "/nowhere/inbetween" in host.messages()[0].text
+
+
+def wait_for(path: Path) -> str:
+    from time import monotonic, sleep
+
+    deadline = monotonic() + 10
+    while not path.exists():
+        assert monotonic() < deadline, f"{path} was never written"
+        sleep(0.02)
+    return path.read_text()

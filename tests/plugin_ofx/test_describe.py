@@ -1,0 +1,103 @@
+"""What the effect declares to a host."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from inbetween.v1 import options_pb2
+from inbetween.v1.settings_pb2 import Settings
+
+from tests.ofx_host.host import FILTER, GENERAL, OfxHost
+
+KINDS = {
+    FieldDescriptor.TYPE_STRING: "String",
+    FieldDescriptor.TYPE_INT32: "Integer",
+    FieldDescriptor.TYPE_DOUBLE: "Double",
+    FieldDescriptor.TYPE_BOOL: "Boolean",
+}
+
+
+def settings() -> list[tuple[Any, options_pb2.Setting]]:
+    return [
+        (field, field.GetOptions().Extensions[options_pb2.setting])
+        for group in Settings.DESCRIPTOR.fields
+        for field in (group.message_type.fields if group.message_type else ())
+    ]
+
+
+@pytest.fixture
+def loaded(host: OfxHost) -> OfxHost:
+    host.load()
+    return host
+
+
+@pytest.mark.parametrize("context", [FILTER, GENERAL])
+def test_effect_declares_its_clips_and_parameters_in_each_context(
+    loaded: OfxHost, context: str
+) -> None:
+    described = loaded.describe(context)
+    effect = described["effect"]
+    assert effect["OfxImageEffectPropSupportedContexts"] == [FILTER, GENERAL]
+    assert set(effect["OfxImageEffectPropSupportedPixelDepths"]) == {
+        "OfxBitDepthFloat",
+        "OfxBitDepthShort",
+        "OfxBitDepthByte",
+    }
+    assert effect["OfxImageEffectPropSupportsTiles"] == [0]
+    assert effect["OfxImageEffectPropTemporalClipAccess"] == [1]
+    assert described["clips"]["Source"]["OfxImageEffectPropTemporalClipAccess"] == [1]
+    assert set(described["clips"]) == {"Source", "Output"}
+
+
+def test_every_setting_is_a_parameter_with_its_range_and_default(loaded: OfxHost) -> None:
+    parameters = loaded.describe()["parameters"]
+    for field, setting in settings():
+        parameter = parameters[field.name]
+        kind = "Choice" if setting.choices else KINDS[field.type]
+        assert parameter["OfxParamPropType"] == [f"OfxParamType{kind}"], field.name
+        assert parameter["OfxPropLabel"][0].startswith(setting.label)
+        assert parameter["OfxParamPropHint"] == [setting.hint]
+        assert parameter["OfxParamPropAnimates"] == [0]
+        assert parameter["OfxParamPropParent"] == (["advanced"] if setting.advanced else [""])
+        if setting.choices:
+            labels = [choice.label for choice in setting.choices]
+            values = [choice.value for choice in setting.choices]
+            assert parameter["OfxParamPropChoiceOption"] == labels
+            assert parameter["OfxParamPropDefault"] == [values.index(setting.default_string)]
+        elif kind == "String":
+            mode = (
+                "OfxParamStringIsMultiLine" if setting.multiline else "OfxParamStringIsSingleLine"
+            )
+            assert parameter["OfxParamPropStringMode"] == [mode]
+            assert parameter["OfxParamPropDefault"] == [setting.default_string]
+        else:
+            assert parameter["OfxParamPropDefault"] == [setting.default_number]
+            assert parameter["OfxParamPropMin"] == [setting.minimum]
+            assert parameter["OfxParamPropMax"] == [setting.maximum]
+            assert parameter["OfxParamPropDisplayMin"] == [setting.slider_minimum]
+            assert parameter["OfxParamPropDisplayMax"] == [setting.slider_maximum]
+
+
+def test_buttons_are_offered_and_the_session_is_hidden(loaded: OfxHost) -> None:
+    parameters = loaded.describe()["parameters"]
+    labels = {
+        parameter["OfxPropLabel"][0]
+        for parameter in parameters.values()
+        if parameter["OfxParamPropType"] == ["OfxParamTypePushButton"]
+    }
+    assert labels == {
+        "Add key here",
+        "Remove key here",
+        "Open key frames",
+        "Render clip",
+        "Update from panel",
+    }
+    assert parameters["advanced"]["OfxParamPropGroupOpen"] == [0]
+    assert parameters["session_id"]["OfxParamPropSecret"] == [1]
+
+
+@pytest.mark.parametrize("missing", ["messages_v1", "messages_v2", "progress", "time_line"])
+def test_a_host_may_lack_an_optional_suite(host: OfxHost, missing: str) -> None:
+    host.option(**{missing: False})
+    host.load()
+    assert host.describe()["parameters"]
