@@ -5,6 +5,11 @@ from fractions import Fraction
 from inbetween.v1.frame_pb2 import FrameRange as FrameRangeMessage
 from inbetween.v1.frame_pb2 import FrameSize as FrameSizeMessage
 from inbetween.v1.frame_pb2 import Rational
+from inbetween.v1.render_pb2 import (
+    EstimateCostRequest,
+    ListMissingSourceFramesRequest,
+    StartJobRequest,
+)
 from inbetween.v1.session_pb2 import Clip as ClipMessage
 from inbetween.v1.session_pb2 import HostClip, Placement
 from inbetween.v1.session_pb2 import KeyFrame as KeyFrameMessage
@@ -29,6 +34,14 @@ def frame_range_of(message: FrameRangeMessage) -> FrameRange:
             f"have {LONGEST_CLIP_FRAMES}."
         )
     return frames
+
+
+def range_asked(
+    request: EstimateCostRequest | ListMissingSourceFramesRequest | StartJobRequest,
+    whole: FrameRange,
+) -> FrameRange:
+    """The range of a request; the whole clip where it names none."""
+    return frame_range_of(request.range) if request.HasField("range") else whole
 
 
 def range_message(frames: FrameRange) -> FrameRangeMessage:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from inbetween.v1.render_pb2 import EstimateCostRequest, EstimateCostResponse
 
 from engine.plan import check_key_frames
-from server.convert import frame_range_of, key_frame_of
+from server.convert import key_frame_of, range_asked
 from server.jobs import Jobs
 from server.planning import count, lenient_recipe_of, make_session_plan, without_delivered
 from server.session import Session
@@ -17,9 +17,7 @@ def estimate_cost(
 ) -> EstimateCostResponse:
     """Counts the steps that are to be done and those that are there already."""
     _, inputs = session.snapshot()
-    frames = inputs.facts.frame_range
-    if request.HasField("range"):
-        frames = frame_range_of(request.range)
+    frames = range_asked(request, inputs.facts.frame_range)
     if request.HasField("key_frames"):
         wanted = tuple(key_frame_of(key) for key in request.key_frames.key_frames)
         check_key_frames(inputs.facts.frame_range, (key.index for key in wanted))

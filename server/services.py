@@ -11,7 +11,7 @@ from inbetween.v1.session_pb2 import Session as SessionMessage
 from engine.translation.painters import describe_painters
 from server import state as rules
 from server.changes import Changes
-from server.convert import frame_range_of, key_frame_of, placed_key_frame_of, session_message
+from server.convert import key_frame_of, placed_key_frame_of, range_asked, session_message
 from server.costs import estimate_cost
 from server.jobs import ACTIVE, Jobs
 from server.paintings import received_painting
@@ -138,6 +138,13 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
         )
         yield from rendering.answers()
 
+    def ListMissingSourceFrames(
+        self, request: render_pb2.ListMissingSourceFramesRequest, context: grpc.ServicerContext
+    ) -> render_pb2.ListMissingSourceFramesResponse:
+        session = self._sessions.get(request.session_id)
+        missing = session.missing_sources(range_asked(request, session.state.clip.frame_range))
+        return render_pb2.ListMissingSourceFramesResponse(indices=missing)
+
     def SendSourceFrames(
         self,
         request_iterator: Iterator[render_pb2.SendSourceFramesRequest],
@@ -159,9 +166,11 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
         self, request: render_pb2.StartJobRequest, context: grpc.ServicerContext
     ) -> render_pb2.StartJobResponse:
         session = self._sessions.get(request.session_id)
-        whole = session.state.clip.frame_range
-        frames = frame_range_of(request.range) if request.HasField("range") else whole
-        job = self._jobs.ask(session, frames, keys_only=request.keys_only)
+        job = self._jobs.ask(
+            session,
+            range_asked(request, session.state.clip.frame_range),
+            keys_only=request.keys_only,
+        )
         return render_pb2.StartJobResponse(job=job)
 
     def CancelJob(

@@ -25,6 +25,7 @@ from inbetween.v1.frame_pb2 import (
     Rational,
 )
 from inbetween.v1.render_pb2 import (
+    ListMissingSourceFramesRequest,
     RenderFrameRequest,
     RenderFrameResponse,
     SendSourceFramesRequest,
@@ -356,6 +357,14 @@ def test_a_job_on_frames_that_the_host_has_not_sent_is_refused(effect: Effect) -
         effect.caller.render.StartJob(StartJobRequest(session_id=answer.session_id))
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "has not sent 10 of the source frames" in str(refusal.value.details())
+
+
+def test_the_frames_that_a_host_has_to_send_are_listed(effect: Effect) -> None:
+    answer = effect.ask(2, wait=False)
+    effect.send(answer.session_id, [0, 1])
+    request = ListMissingSourceFramesRequest(session_id=answer.session_id)
+    missing = effect.caller.render.ListMissingSourceFrames(request).indices
+    assert list(missing) == list(range(2, 12))
 
 
 WHOLE = bytes(96 * 64 * 4)
