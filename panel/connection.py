@@ -68,7 +68,9 @@ class Connection(QObject):
         self._tasks: deque[Task] = deque()
         self._calls = ThreadPoolExecutor(2, thread_name_prefix="panel-call")
         self._threads = [
-            threading.Thread(target=loop, name=f"panel{loop.__name__}", daemon=True)
+            threading.Thread(
+                target=self._until_closed, args=(loop,), name=f"panel{loop.__name__}", daemon=True
+            )
             for loop in (self._watch_loop, self._send_loop)
         ]
         self._posted.connect(self._run_posted, Qt.ConnectionType.QueuedConnection)
@@ -150,6 +152,13 @@ class Connection(QObject):
                 self.post(partial(self.failed.emit, sentence_of(error)))
         else:
             self.post(partial(answered, answer))
+
+    def _until_closed(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except ValueError:  # what grpc raises for a call on a channel that was closed meanwhile
+            if not self._closed:
+                raise
 
     def _watch_loop(self) -> None:
         while not self._closed:

@@ -138,13 +138,7 @@ class PictureReader(QObject):
                 self._reading[request] = (call, time.monotonic())
                 forgotten = self._forgotten
             picture = self._received(call)
-            with self._changed:
-                del self._reading[request]
-                is_current = forgotten == self._forgotten  # else it may be old: read it again
-                if is_current and request in self._wishes:
-                    self._wishes.remove(request)
-            if is_current and picture is not None:
-                self._connection.post(partial(self._keep, request, picture))
+            self._connection.post(partial(self._finish, request, picture, forgotten))
 
     def _next(self) -> PictureRequest | None:
         return next((wish for wish in self._wishes if wish not in self._reading), None)
@@ -156,11 +150,20 @@ class PictureReader(QObject):
         except grpc.RpcError:
             return None
 
-    def _keep(self, request: PictureRequest, picture: ReadPicture) -> None:
-        self._cache[request] = picture
-        while len(self._cache) > self._kept:
-            self._cache.popitem(last=False)
-        self.arrived.emit(request, picture)
+    def _finish(self, request: PictureRequest, picture: ReadPicture | None, forgotten: int) -> None:
+        """In the window's thread: keeps what was read, unless it may be older than `forget`."""
+        with self._changed:
+            del self._reading[request]
+            if forgotten != self._forgotten:
+                self._changed.notify_all()  # still wished for: it is read again
+                return
+            if request in self._wishes:
+                self._wishes.remove(request)
+        if picture is not None:
+            self._cache[request] = picture
+            while len(self._cache) > self._kept:
+                self._cache.popitem(last=False)
+            self.arrived.emit(request, picture)
 
 
 def picture_from(responses: Iterable[render_pb2.ReadFrameResponse]) -> ReadPicture:

@@ -103,7 +103,10 @@ QProgressBar::chunk { background: #2f6fd0; border-radius: 3px; }
 QScrollArea { border: none; }
 QScrollBar:vertical { width: 8px; background: transparent; }
 QScrollBar::handle:vertical { background: #44444b; border-radius: 4px; min-height: 30px; }
-QScrollBar::add-line, QScrollBar::sub-line { height: 0; }
+QScrollBar:horizontal { height: 8px; background: transparent; }
+QScrollBar::handle:horizontal { background: #44444b; border-radius: 4px; min-width: 30px; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
+QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 QMenu { background: $BUTTON; border: 1px solid $BORDER; }
 QMenu::item { padding: 5px 24px 5px 12px; }
 QMenu::item:selected { background: $HOVER; }

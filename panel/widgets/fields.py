@@ -145,6 +145,8 @@ class PromptField(Field):
         is_line = bool(self._names) or not self.isEnabled()
         height = self.looks.sizeHint().height() if is_line else TEXT_HEIGHT
         self.text.setFixedHeight(height)
+        off, on = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAsNeeded
+        self.text.setVerticalScrollBarPolicy(off if is_line else on)
         self.setFixedHeight(height)
 
     def _list_looks(self) -> None:

@@ -7,6 +7,8 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from panel.shortcuts import shortcuts_by_group
 from panel.widgets.parts import card, label
 
+COLUMNS = (("Play", "Key frames"), ("Move",), ("View", "Work"))
+
 
 class HelpOverlay(QWidget):
     """All shortcuts, from the one list of them."""
@@ -21,15 +23,13 @@ class HelpOverlay(QWidget):
         columns = QHBoxLayout()
         columns.setSpacing(36)
         layout.addLayout(columns)
-        for name, lines in shortcuts_by_group().items():
+        groups = shortcuts_by_group()
+        for names in COLUMNS:
             column = QVBoxLayout()
-            column.addWidget(label(name, "title"))
-            grid = QGridLayout()
-            grid.setHorizontalSpacing(14)
-            for row, (keys, text) in enumerate(lines):
-                grid.addWidget(label(keys), row, 0)
-                grid.addWidget(label(text, "dim"), row, 1)
-            column.addLayout(grid)
+            for name in names:
+                column.addWidget(label(name, "title"))
+                column.addLayout(_lines(groups[name]))
+                column.addSpacing(14)
             column.addStretch(1)
             columns.addLayout(column)
         QVBoxLayout(self).addWidget(frame, 0, Qt.AlignmentFlag.AlignCenter)
@@ -58,3 +58,13 @@ class HelpOverlay(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002, N802
         with QPainter(self) as painter:
             painter.fillRect(self.rect(), QColor(0, 0, 0, 150))
+
+
+def _lines(lines: list[tuple[str, str]]) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(16)
+    grid.setVerticalSpacing(7)
+    for row, (keys, text) in enumerate(lines):
+        grid.addWidget(label(keys), row, 0)
+        grid.addWidget(label(text, "dim"), row, 1)
+    return grid

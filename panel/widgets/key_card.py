@@ -122,6 +122,7 @@ class KeyCard(QWidget):
         self._take_scroll = QScrollArea()
         self._take_scroll.setWidget(self._takes)
         self._take_scroll.setWidgetResizable(True)
+        self._take_scroll.horizontalScrollBar().rangeChanged.connect(self._show_used_take)
         self._take_scroll.setFixedHeight(TAKE_SIZE.height() + 40)
         self._take_scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout.addWidget(self._take_scroll)
@@ -245,6 +246,11 @@ class KeyCard(QWidget):
         for number, take in enumerate(key.takes, 1):
             self._take_row.addWidget(self._take_widget(number, take, take.address == key.take))
         self._take_row.addStretch(1)
+
+    def _show_used_take(self) -> None:
+        used = next((take for take in self.take_buttons if take.isChecked()), None)
+        if used is not None:
+            self._take_scroll.ensureWidgetVisible(used, 0, 0)
 
     def _take_widget(self, number: int, take: pb.Take, is_used: bool) -> QWidget:
         picture = button("")

@@ -37,6 +37,8 @@ class ShotCard(QWidget):
         more = QWidget()
         more.setLayout(self._form([s for s in settings if s.shown.advanced]))
         self.advanced.addWidget(more)
+        self.advanced.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        self.advanced.content().layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
         layout.addWidget(self.advanced)
         editor.session_changed.connect(self.refresh)
         editor.info_changed.connect(self.refresh)

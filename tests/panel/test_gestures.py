@@ -172,14 +172,14 @@ def test_500_key_frames_in_20_000_frames_stay_smooth(
     open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
 ) -> None:
     window = _long_window(open_window, fake_server, qtbot)
-    started = time.process_time()
+    started = time.thread_time()
     _repaint(window, 20)
-    assert (time.process_time() - started) / 20 < 0.05
-    started = time.process_time()
+    assert (time.thread_time() - started) / 20 < 0.05
+    started = time.thread_time()
     for frame in range(0, 20_000, 200):
         window.editor.move_playhead(frame)
         window.timeline.grab()
-    assert (time.process_time() - started) / 100 < 0.02
+    assert (time.thread_time() - started) / 100 < 0.02
 
 
 @pytest.mark.long
