@@ -72,6 +72,8 @@ class Sessions:
 
     def open(self, request: OpenSessionRequest) -> Session:
         """The session of that id or of that clip; it is made where there is none."""
+        if request.clip.HasField("host") and request.HasField("settings") and not request.fresh:
+            return self.of_effect(request)
         settings = settings_of(request.settings) if request.HasField("settings") else None
         has_clip = request.clip.WhichOneof("source") is not None
         if request.session_id and (self._knows(request.session_id) or not has_clip):
@@ -85,8 +87,8 @@ class Sessions:
             session.edit(lambda state: rules.change_settings(state, settings))
         return session
 
-    def of_effect(self, request: RenderFrameRequest) -> Session:
-        """The session of an effect that renders, with what the effect changed taken over."""
+    def of_effect(self, request: RenderFrameRequest | OpenSessionRequest) -> Session:
+        """The session of an effect, with what the effect changed taken over."""
         settings = settings_of(request.settings)
         wanted = self._wanted(request.clip, settings)
         session = self._find(request.session_id, wanted.key)

@@ -37,6 +37,7 @@ from inbetween.v1.session_pb2 import (
     HostClip,
     Job,
     JobState,
+    OpenSessionRequest,
     Session,
     UpdateSettingsRequest,
 )
@@ -357,6 +358,21 @@ def test_a_job_on_frames_that_the_host_has_not_sent_is_refused(effect: Effect) -
         effect.caller.render.StartJob(StartJobRequest(session_id=answer.session_id))
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "has not sent 10 of the source frames" in str(refusal.value.details())
+
+
+def test_a_button_pressed_before_the_first_render_brings_the_values_of_the_effect(
+    effect: Effect,
+) -> None:
+    effect.settings = Settings(keys=KeySettings(key_interval=0))
+    request = OpenSessionRequest(clip=effect.clip, settings=effect.settings)
+    session = effect.caller.sessions.OpenSession(request).session
+    assert not session.key_frames
+    session.settings.translation.prompt = "woodcut"
+    edit = UpdateSettingsRequest(session_id=session.id, settings=session.settings)
+    effect.caller.sessions.UpdateSettings(edit)
+    again = effect.caller.sessions.OpenSession(request).session
+    assert again.id == session.id
+    assert again.settings.translation.prompt == "woodcut"
 
 
 def test_the_frames_that_a_host_has_to_send_are_listed(effect: Effect) -> None:
