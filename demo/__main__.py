@@ -39,7 +39,7 @@ FOLDER = Path(__file__).parent
 SIZE = FrameSize(640, 360)
 FRAMES = FrameRange(0, 59)
 KEY_FRAMES = (0, 14, 37, 52)
-LOOK = "fauvist"
+LOOK = "warm oil"
 FRAME_RATE = Fraction(25)
 ADD_KEY, RENDER_CLIP, SESSION = "add_key", "render_clip", "session_id"
 

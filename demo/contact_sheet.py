@@ -19,8 +19,8 @@ def write_contact_sheet(
     sources: Sequence[NDArray[np.uint8]],
     results: Sequence[NDArray[np.uint8]],
     key_frames: Container[int],
-    columns: int = 5,
-    cell_width: int = 300,
+    columns: int = 10,
+    cell_width: int = 200,
 ) -> None:
     """Writes all frames as one PNG; pictures are [H, W, 3]."""
     height, width = results[0].shape[:2]
