@@ -56,12 +56,12 @@ def table(described: bytes) -> Iterator[str]:
     options_class = message_factory.GetMessageClass(
         pool.FindMessageTypeByName("google.protobuf.FieldOptions")
     )
-    setting = pool.FindExtensionByName("inbetween.v1.setting")
+    setting: Any = pool.FindExtensionByName("inbetween.v1.setting")
     yield "// Made from settings.proto by generate_settings.py."
     yield "static const std::vector<Setting> kSettings = {"
     for group in pool.FindMessageTypeByName(SETTINGS).fields:
-        for field in group.message_type.fields:
-            options = options_class.FromString(field.GetOptions().SerializeToString())
+        for field in group.message_type.fields if group.message_type else ():
+            options: Any = options_class.FromString(field.GetOptions().SerializeToString())
             yield from entry(group.name, field, options.Extensions[setting])
     yield "};"
 

@@ -1,8 +1,8 @@
 #include "buttons.h"
 
 #include <map>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "errors.h"
 #include "instance.h"
@@ -29,11 +29,12 @@ v1::Clip clip_of(const Press& press) {
 // The session of this instance, which is remembered in its parameters.
 v1::Session open_session(const Press& press) {
   v1::OpenSessionRequest request;
-  const std::string known = press.instance.session_id(press.time);
-  request.set_session_id(known);
+  request.set_session_id(press.instance.session_id(press.time));
   *request.mutable_clip() = clip_of(press);
+  *request.mutable_settings() = press.instance.parameters().settings(press.time);
   v1::Session session = Server::shared().open_session(request);
-  if (session.id() != known) press.instance.remember_session(session.id());
+  press.instance.remember_session(session.id());
+  press.instance.store_session(press.time);
   return session;
 }
 
@@ -64,41 +65,20 @@ void update_from_panel(const Press& press) {
   refresh(press);
 }
 
-v1::RenderFrameRequest question(const Press& press, const v1::Session& session, int index) {
-  v1::RenderFrameRequest request;
-  request.set_session_id(session.id());
-  *request.mutable_clip() = clip_of(press);
-  *request.mutable_settings() = press.instance.parameters().settings(press.time);
-  request.set_index(index);
-  *request.mutable_size() = request.clip().size();
-  request.set_pixel_type(v1::PIXEL_TYPE_UINT8);
-  request.set_alpha(v1::ALPHA_STRAIGHT);
-  return request;
-}
-
 // Hands over every source frame that the server lacks.
 void send_clip(const Press& press, const v1::Session& session) {
   const OfxImageEffectHandle effect = press.instance.effect();
   ProgressWindow progress(effect);
   SourceFrames frames(press.instance, press.frame_offset);
-  const v1::FrameRange range = clip_of(press).range();
-  std::set<int> sent;
-  double fraction = 0;
   const KeepGoing keep_going = [&](const v1::Job*) {
-    return host().effects->abort(effect) == 0 && progress.update(fraction);
+    return host().effects->abort(effect) == 0 && progress.update(frames.fraction_sent());
   };
-  for (int index = range.first(); index <= range.last(); ++index) {
-    fraction = static_cast<double>(index - range.first()) / (range.last() - range.first() + 1.0);
-    if (sent.contains(index)) continue;
-    const RenderReply reply = Server::shared().render_frame(question(press, session, index),
-                                                            Urgency::kPatient, false, keep_going);
-    if (reply.needed.empty()) continue;
-    if (frames.send(reply.needed, session.id(), Urgency::kPatient, {}, keep_going) > 0) {
-      throw EffectError(
-          "This host hands over one frame at a time: play or render the clip once from its start "
-          "to its end, then press Render clip in the key-frame window.");
-    }
-    sent.insert(reply.needed.begin(), reply.needed.end());
+  const std::vector<int> missing =
+      Server::shared().missing_source_frames(session.id(), std::nullopt, Urgency::kPatient);
+  if (frames.send(missing, session.id(), Urgency::kPatient, std::nullopt, keep_going) > 0) {
+    throw EffectError(
+        "This host hands over one frame at a time: play or render the clip once from its start to "
+        "its end, then press Render clip again.");
   }
 }
 
@@ -133,6 +113,7 @@ OfxStatus instance_changed(OfxImageEffectHandle effect, const Properties& argume
   const Instance instance(effect);
   const OfxTime time = arguments.find_double(kOfxPropTime).value_or(0);
   try {
+    instance.store_session(time);
     if (name == kPainter) instance.parameters().enable_for_painter(time);
     press_button(name, Press{instance, time, instance.frame_offset(arguments, time)});
   } catch (const Aborted&) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "errors.h"
+#include "messages.h"
 
 namespace inbetween {
 namespace {
@@ -122,19 +123,28 @@ v1::Clip Instance::describe_clip(int frame_offset, OfxTime time,
 }
 
 std::string Instance::session_id(OfxTime time) const {
-  const std::string made_for = parameters_.text(kSessionMedia, time);
-  if (made_for != media_digest()) return "";
+  const std::string media = media_digest();
+  if (InstanceMemory* memory = memory_of(properties_)) {
+    const std::lock_guard lock(memory->mutex);
+    if (!memory->session_id.empty() && memory->session_media == media) return memory->session_id;
+  }
+  if (parameters_.text(kSessionMedia, time) != media) return "";
   return parameters_.text(kSessionId, time);
 }
 
 void Instance::remember_session(const std::string& id) const {
-  parameters_.set(kSessionMedia, media_digest());
-  parameters_.set(kSessionId, id);
+  InstanceMemory* memory = memory_of(properties_);
+  if (memory == nullptr || id.empty()) return;
+  const std::lock_guard lock(memory->mutex);
+  memory->session_id = id;
+  memory->session_media = media_digest();
 }
 
-std::string Instance::subject(OfxTime time) const {
+void Instance::store_session(OfxTime time) const {
   const std::string id = session_id(time);
-  return id.empty() ? "media " + media_path() : id;
+  if (id.empty() || id == parameters_.text(kSessionId, time)) return;
+  parameters_.set(kSessionMedia, media_digest());
+  parameters_.set(kSessionId, id);
 }
 
 bool Instance::is_thumbnail() const { return source_properties_.find_int(kThumbnail) == 1; }
@@ -153,6 +163,7 @@ void create_instance(OfxImageEffectHandle effect) {
 
 void destroy_instance(OfxImageEffectHandle effect) {
   const Properties properties = properties_of(effect);
+  forget_messages(effect);
   delete memory_of(properties);
   properties.set_pointer(kOfxPropInstanceData, nullptr);
 }

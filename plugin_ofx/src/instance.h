@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,11 @@ namespace inbetween {
 struct InstanceMemory {
   // Source frame minus host time as the last render told it.
   std::atomic<int> source_frame_offset{0};
+  // The session that the server named, and the media it was for: parameters can be written by the
+  // InstanceChanged action only, and the server answers in renders.
+  std::mutex mutex;
+  std::string session_id;
+  std::string session_media;
 };
 
 class Instance {
@@ -35,14 +41,12 @@ class Instance {
   v1::Clip describe_clip(int frame_offset, OfxTime time,
                          const std::optional<v1::FrameSize>& size) const;
 
-  // The session that the parameters name; empty where they name none, or one of other media: a
-  // razor-cut piece shares its session, a copy on another clip gets one of its own.
+  // The session that the last answer or the parameters name; empty where they name none, or one of
+  // other media: a razor-cut piece shares its session, a copy on another clip gets one of its own.
   std::string session_id(OfxTime time) const;
-  // For the InstanceChanged action.
   void remember_session(const std::string& id) const;
-
-  // Names this instance's session in messages, before there is a session too.
-  std::string subject(OfxTime time) const;
+  // Writes the session into the parameters; for the InstanceChanged action.
+  void store_session(OfxTime time) const;
 
   // Whether the host renders a thumbnail.
   bool is_thumbnail() const;

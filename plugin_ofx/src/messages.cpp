@@ -10,33 +10,33 @@ namespace {
 
 constexpr char kMessageId[] = "inbetween";
 
-// What is shown now, and what was ever shown in a window, by subject.
+// What is shown now on each instance, and what was ever shown in a window.
 class Said {
  public:
   // Whether the text is news.
-  bool show(const std::string& subject, const std::string& text) {
+  bool show(OfxImageEffectHandle effect, const std::string& text) {
     const std::lock_guard lock(mutex_);
-    std::string& shown = shown_[subject];
+    std::string& shown = shown_[effect];
     if (shown == text) return false;
     shown = text;
     return true;
   }
 
   // Whether anything was shown.
-  bool clear(const std::string& subject) {
+  bool clear(OfxImageEffectHandle effect) {
     const std::lock_guard lock(mutex_);
-    return shown_.erase(subject) > 0;
+    return shown_.erase(effect) > 0;
   }
 
-  bool first_time(const std::string& subject, const std::string& text) {
+  bool first_time(const std::string& text) {
     const std::lock_guard lock(mutex_);
-    return ever_.emplace(subject, text).second;
+    return ever_.insert(text).second;
   }
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::string> shown_;
-  std::set<std::pair<std::string, std::string>> ever_;
+  std::map<OfxImageEffectHandle, std::string> shown_;
+  std::set<std::string> ever_;
 };
 
 // Never destroyed: a render may still run when the process ends.
@@ -51,32 +51,31 @@ bool has_persistent_messages() {
          suite->clearPersistentMessage != nullptr;
 }
 
-void report(OfxImageEffectHandle effect, const char* type, const std::string& subject,
-            const std::string& text) {
-  if (!said().show(subject, text)) return;
+void report(OfxImageEffectHandle effect, const char* type, const std::string& text) {
+  if (!said().show(effect, text)) return;
   host().persistent_messages->setPersistentMessage(effect, type, kMessageId, "%s", text.c_str());
 }
 
 }  // namespace
 
-void report_error(OfxImageEffectHandle effect, const std::string& subject,
-                  const std::string& text) {
+void report_error(OfxImageEffectHandle effect, const std::string& text) {
   if (has_persistent_messages()) {
-    report(effect, kOfxMessageError, subject, text);
-  } else if (said().first_time(subject, text)) {
+    report(effect, kOfxMessageError, text);
+  } else if (said().first_time(text)) {
     answer_button(effect, kOfxMessageError, text);
   }
 }
 
-void report_notice(OfxImageEffectHandle effect, const std::string& subject,
-                   const std::string& text) {
-  if (has_persistent_messages()) report(effect, kOfxMessageMessage, subject, text);
+void report_notice(OfxImageEffectHandle effect, const std::string& text) {
+  if (has_persistent_messages()) report(effect, kOfxMessageMessage, text);
 }
 
-void clear_messages(OfxImageEffectHandle effect, const std::string& subject) {
-  if (!said().clear(subject) || !has_persistent_messages()) return;
+void clear_messages(OfxImageEffectHandle effect) {
+  if (!said().clear(effect) || !has_persistent_messages()) return;
   host().persistent_messages->clearPersistentMessage(effect);
 }
+
+void forget_messages(OfxImageEffectHandle effect) { said().clear(effect); }
 
 void answer_button(OfxImageEffectHandle effect, const char* type, const std::string& text) {
   if (host().persistent_messages != nullptr && host().persistent_messages->message != nullptr) {

@@ -7,18 +7,18 @@
 
 namespace inbetween {
 
-// Each distinct text is shown once and stays until the next success. A host without persistent
-// messages (Resolve) opens a window for each: it gets errors only, and each text once. `subject`
-// names the session: instances come and go (MLT makes one for each frame), what was said stays
-// said.
-void report_error(OfxImageEffectHandle effect, const std::string& subject, const std::string& text);
+// Each distinct text is shown once on an instance and stays until the next success. A host without
+// persistent messages (Resolve) opens a window for each: it gets errors only, and each text once.
+void report_error(OfxImageEffectHandle effect, const std::string& text);
 
 // As report_error, for what is no error.
-void report_notice(OfxImageEffectHandle effect, const std::string& subject,
-                   const std::string& text);
+void report_notice(OfxImageEffectHandle effect, const std::string& text);
 
 // Takes the message away after a success.
-void clear_messages(OfxImageEffectHandle effect, const std::string& subject);
+void clear_messages(OfxImageEffectHandle effect);
+
+// Forgets what an instance was told; at its end.
+void forget_messages(OfxImageEffectHandle effect);
 
 // Answers a button: shown each time.
 void answer_button(OfxImageEffectHandle effect, const char* type, const std::string& text);

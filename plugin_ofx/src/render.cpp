@@ -89,15 +89,16 @@ class Rendering {
     v1::RenderFrameRequest request = question();
     std::set<int> sent;
     while (true) {
-      RenderReply reply = Server::shared().render_frame(request, urgency(), true, keep_going());
-      if (reply.needed.empty()) return outcome(std::move(reply));
+      RenderReply reply = Server::shared().render_frame(request, urgency(), keep_going());
+      instance_.remember_session(reply.session_id);
+      if (!reply.session_id.empty()) request.set_session_id(reply.session_id);
+      if (reply.needed.empty()) return outcome(std::move(reply), request.session_id());
       for (const int index : reply.needed) {
         if (!sent.insert(index).second) {
           throw EffectError("The render server asks again for source frame " +
                             std::to_string(index) + ", which it was sent: see its log.");
         }
       }
-      if (!reply.session_id.empty()) request.set_session_id(reply.session_id);
       if (auto end = send(reply.needed, request.session_id())) return std::move(*end);
     }
   }
@@ -140,11 +141,22 @@ class Rendering {
     return Outcome{{}, has_temporal_access() ? kHandingOver : kOneByOne};
   }
 
-  Outcome outcome(RenderReply reply) const {
+  Outcome outcome(RenderReply reply, const std::string& session_id) {
     if (reply.source_reason) return {{}, *reply.source_reason};
     if (!reply.not_ready) return {std::move(reply.frame), ""};
     if (when_missing_ == WhenMissing::kShowSource) reply.frame.reset();
-    return {std::move(reply.frame), kNotReady};
+    const bool complete = has_temporal_access() || hand_over_current(session_id);
+    return {std::move(reply.frame), complete ? kNotReady : kOneByOne};
+  }
+
+  // A host that gives one frame at a time hands each over while it is played. False: the server
+  // lacks others for this one.
+  bool hand_over_current(const std::string& session_id) {
+    if (frames_.current() == nullptr || instance_.is_thumbnail()) return true;
+    const int index = frames_.current()->header.index();
+    const std::vector<int> missing =
+        Server::shared().missing_source_frames(session_id, index, urgency());
+    return frames_.send(missing, session_id, urgency(), kViewerPatience, keep_going()) == 0;
   }
 
   const Instance& instance_;
@@ -166,11 +178,11 @@ void show(const Outcome& outcome, const Image& source, const Image& output,
   }
 }
 
-void tell(const Outcome& outcome, OfxImageEffectHandle effect, const std::string& subject) {
+void tell(const Outcome& outcome, OfxImageEffectHandle effect) {
   if (outcome.notice.empty()) {
-    clear_messages(effect, subject);
+    clear_messages(effect);
   } else {
-    report_notice(effect, subject, outcome.notice);
+    report_notice(effect, outcome.notice);
   }
 }
 
@@ -188,21 +200,19 @@ OfxStatus render(OfxImageEffectHandle effect, const Properties& given) {
   }
 
   bool waits = false;
-  std::string subject;
   try {
-    subject = instance.subject(arguments.time);
     Rendering rendering(instance, arguments, given, *source, *output);
     waits = rendering.waits();
     const Outcome outcome = rendering.run();
     show(outcome, *source, *output, arguments.window);
-    if (!instance.is_thumbnail()) tell(outcome, effect, subject);
+    if (!instance.is_thumbnail()) tell(outcome, effect);
     return kOfxStatOK;
   } catch (const Aborted&) {
     copy(*source, *output, arguments.window);
     return kOfxStatOK;
   } catch (const std::exception& error) {
     copy(*source, *output, arguments.window);
-    if (!instance.is_thumbnail()) report_error(effect, subject, error.what());
+    if (!instance.is_thumbnail()) report_error(effect, error.what());
     // The host must not take the source for the finished frame of a final render.
     return waits ? kOfxStatFailed : kOfxStatOK;
   }

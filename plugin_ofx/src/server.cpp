@@ -18,7 +18,7 @@ using std::chrono::system_clock;
 constexpr milliseconds kConnectTime{300};
 constexpr milliseconds kInteractiveTime{2000};
 constexpr seconds kSilence{5};
-constexpr seconds kButtonTime{10};
+constexpr milliseconds kButtonTime{10'000};
 constexpr seconds kStartTime{30};
 // A server that takes no piece of a frame for so long is not there any more.
 constexpr seconds kStallTime{20};
@@ -211,15 +211,15 @@ Server& Server::shared() {
 }
 
 RenderReply Server::render_frame(const v1::RenderFrameRequest& request, Urgency urgency,
-                                 bool picture, const KeepGoing& keep_going) {
+                                 const KeepGoing& keep_going) {
   try {
-    return ask(request, urgency, picture, keep_going);
+    return ask(request, urgency, keep_going);
   } catch (const Disconnected&) {
-    return ask(request, urgency, picture, keep_going);
+    return ask(request, urgency, keep_going);
   }
 }
 
-RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency,
                         const KeepGoing& keep_going) {
   const auto stub = v1::RenderService::NewStub(channel(urgency));
   PolledCall call(keep_going);
@@ -230,27 +230,24 @@ RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency, 
   const auto reader = stub->AsyncRenderFrame(&call.context(), request, &call.queue(), call.tag());
   ReplyReader reply(request);
   std::exception_ptr wrong;
-  bool skipped = false;
   bool open = call.wait();
   while (open) {
     v1::RenderFrameResponse answer;
     reader->Read(&answer, call.tag());
     open = call.wait(reply.job());
-    if (!open || wrong || skipped) continue;
-    skipped = !picture && answer.has_frame();
+    if (!open || wrong) continue;
     try {
-      if (!skipped) reply.take(answer);
+      reply.take(answer);
     } catch (...) {
       wrong = std::current_exception();
+      call.context().TryCancel();
     }
-    if (skipped || wrong) call.context().TryCancel();
   }
   grpc::Status status;
   reader->Finish(&status, call.tag());
   call.wait();
   call.check_aborted();
   if (wrong) std::rethrow_exception(wrong);
-  if (skipped) return RenderReply{};
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && reply.is_empty()) {
     throw Disconnected();
   }
@@ -311,18 +308,31 @@ void Server::send_source_frames(const std::string& session_id, Urgency urgency,
 
 template <typename Stub, typename Request, typename Response>
 Response Server::call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                      const Request& request) {
+                      const Request& request, Urgency urgency) {
   for (const bool again : {false, true}) {
-    Stub stub(channel(Urgency::kPatient));
+    Stub stub(channel(urgency));
     grpc::ClientContext context;
-    context.set_deadline(system_clock::now() + kButtonTime);
+    context.set_deadline(system_clock::now() +
+                         (urgency == Urgency::kInteractive ? kInteractiveTime : kButtonTime));
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (status.ok()) return response;
     if (!again && status.error_code() == grpc::StatusCode::UNAVAILABLE) continue;
-    throw failure(status, Urgency::kPatient);
+    throw failure(status, urgency);
   }
   throw unanswered();
+}
+
+std::vector<int> Server::missing_source_frames(const std::string& session_id,
+                                               std::optional<int> frame, Urgency urgency) {
+  v1::ListMissingSourceFramesRequest request;
+  request.set_session_id(session_id);
+  if (frame) {
+    request.mutable_range()->set_first(*frame);
+    request.mutable_range()->set_last(*frame);
+  }
+  const auto response = call(&v1::RenderService::Stub::ListMissingSourceFrames, request, urgency);
+  return {response.indices().begin(), response.indices().end()};
 }
 
 v1::Session Server::open_session(const v1::OpenSessionRequest& request) {

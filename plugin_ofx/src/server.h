@@ -48,13 +48,17 @@ class Server {
  public:
   static Server& shared();
 
-  // `picture` false: only what must be sent and done is asked, the picture is not read.
-  RenderReply render_frame(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+  RenderReply render_frame(const v1::RenderFrameRequest& request, Urgency urgency,
                            const KeepGoing& keep_going);
   // Sends frames of one session; `next` gives them one by one, then nothing.
   void send_source_frames(const std::string& session_id, Urgency urgency,
                           const std::function<std::optional<WireFrame>()>& next,
                           const KeepGoing& keep_going);
+
+  // The source frames that the host still has to send before `frame`, or with none the whole clip,
+  // can be rendered.
+  std::vector<int> missing_source_frames(const std::string& session_id, std::optional<int> frame,
+                                         Urgency urgency);
 
   // Calls of a button.
   v1::Session open_session(const v1::OpenSessionRequest& request);
@@ -64,11 +68,11 @@ class Server {
   v1::Job start_job(const std::string& session_id);
 
  private:
-  RenderReply ask(const v1::RenderFrameRequest& request, Urgency urgency, bool picture,
+  RenderReply ask(const v1::RenderFrameRequest& request, Urgency urgency,
                   const KeepGoing& keep_going);
   template <typename Stub, typename Request, typename Response>
   Response call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request);
+                const Request& request, Urgency urgency = Urgency::kPatient);
   std::shared_ptr<grpc::Channel> channel(Urgency urgency);
   std::shared_ptr<grpc::Channel> channel_to(const std::string& path);
   void start(const std::string& path);

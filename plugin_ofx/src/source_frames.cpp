@@ -28,6 +28,7 @@ size_t SourceFrames::send(const std::vector<int>& indices, const std::string& se
     if (!keep_going(nullptr)) throw Aborted();
     const bool late = patience && std::chrono::steady_clock::now() - began > *patience;
     if (sent == to_send.size() || (late && sent > 0)) return std::nullopt;
+    fraction_sent_ = static_cast<double>(sent) / static_cast<double>(to_send.size());
     return fetch(to_send[sent++]);
   };
   if (!to_send.empty()) {

@@ -25,6 +25,9 @@ class SourceFrames {
   size_t send(const std::vector<int>& indices, const std::string& session_id, Urgency urgency,
               std::optional<std::chrono::milliseconds> patience, const KeepGoing& keep_going);
 
+  // How much of what send() has to send is sent, 0..1.
+  double fraction_sent() const { return fraction_sent_; }
+
  private:
   std::vector<int> sendable(const std::vector<int>& indices) const;
   WireFrame fetch(int index) const;
@@ -32,6 +35,7 @@ class SourceFrames {
   const Instance& instance_;
   int frame_offset_;
   std::optional<WireFrame> current_;
+  double fraction_sent_ = 0;
 };
 
 }  // namespace inbetween

@@ -58,7 +58,7 @@ def host(runtime: Path) -> Iterator[OfxHost]:
 @pytest.fixture
 def server(runtime: Path) -> Iterator["FakeServer"]:
     """A server that answers at once: each frame is the negative of its source."""
-    with serving(FakeServer(), runtime) as server:
+    with serving(fake_server(), runtime) as server:
         yield server
 
 
@@ -94,7 +94,10 @@ class FakeServer(render_pb2_grpc.RenderServiceServicer, session_pb2_grpc.Session
     session: session_pb2.Session = field(
         default_factory=lambda: session_pb2.Session(id="session-1", revision=1)
     )
+    opened: list[session_pb2.OpenSessionRequest] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
+    asks_viewers: bool = True
+    """Asks for source frames in renders that do not wait, too."""
     seconds_per_frame: float = 0
     """How slowly it takes source frames."""
     answer: Callable[[render_pb2.RenderFrameRequest, grpc.ServicerContext], Answers] | None = None
@@ -109,7 +112,9 @@ class FakeServer(render_pb2_grpc.RenderServiceServicer, session_pb2_grpc.Session
         known = self.frames.get(request.index)
         if known and request.source_digest not in ("", known[0].digest):
             missing.append(request.index)
-        if missing:
+        if missing and not (request.wait or self.asks_viewers):
+            yield render_pb2.RenderFrameResponse(not_ready=render_pb2.NotReady())
+        elif missing:
             needed = render_pb2.SourceFramesNeeded(indices=missing)
             yield render_pb2.RenderFrameResponse(source_frames_needed=needed)
         elif self.answer:
@@ -143,6 +148,15 @@ class FakeServer(render_pb2_grpc.RenderServiceServicer, session_pb2_grpc.Session
                 time.sleep(self.seconds_per_frame)
         return render_pb2.SendSourceFramesResponse(received=received)
 
+    def ListMissingSourceFrames(  # noqa: N802
+        self, request: render_pb2.ListMissingSourceFramesRequest, context: grpc.ServicerContext
+    ) -> render_pb2.ListMissingSourceFramesResponse:
+        clip = self.session.clip.range
+        whole = range(clip.first, clip.last + 1)
+        asked = self.needs(request.range.first) if request.HasField("range") else whole
+        missing = [index for index in asked if index not in self.frames]
+        return render_pb2.ListMissingSourceFramesResponse(indices=missing)
+
     def StartJob(  # noqa: N802
         self, request: render_pb2.StartJobRequest, context: grpc.ServicerContext
     ) -> render_pb2.StartJobResponse:
@@ -152,6 +166,7 @@ class FakeServer(render_pb2_grpc.RenderServiceServicer, session_pb2_grpc.Session
     def OpenSession(  # noqa: N802
         self, request: session_pb2.OpenSessionRequest, context: grpc.ServicerContext
     ) -> session_pb2.OpenSessionResponse:
+        self.opened.append(request)
         self.session.clip.CopyFrom(request.clip)
         return session_pb2.OpenSessionResponse(session=self.session)
 
@@ -176,6 +191,11 @@ class FakeServer(render_pb2_grpc.RenderServiceServicer, session_pb2_grpc.Session
         del self.session.key_frames[:]
         self.session.key_frames.extend(kept)
         return session_pb2.DeleteKeyFrameResponse(session=self.session)
+
+
+def fake_server() -> FakeServer:
+    """One that knows nothing yet."""
+    return FakeServer()  # type: ignore[abstract]  # no effect makes the calls it lacks
 
 
 def framed(request: render_pb2.RenderFrameRequest, pixels: Pixels) -> Answers:

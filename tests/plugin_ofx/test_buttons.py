@@ -69,10 +69,22 @@ def test_render_clip_hands_over_every_frame_and_starts_the_work(
     host: OfxHost, server: FakeServer
 ) -> None:
     effect = created(host)
-    server.needs = lambda index: [10, 11, 12] if index < 12 else [12, 13, 14]
+    effect.set("prompt", "cartoon")
     effect.press("render_clip", 12)
     assert sorted(server.frames) == [10, 11, 12, 13, 14]
+    assert server.opened[-1].settings.translation.prompt == "cartoon"
     assert server.jobs == ["session-1"]
+    assert "in the background" in host.messages()[-1].text
+
+
+def test_session_of_a_render_is_kept_at_the_next_edit(host: OfxHost, server: FakeServer) -> None:
+    effect = created(host)
+    effect.render([12])
+    assert effect.get("session_id") == ""
+    effect.set("seed", 3)
+    assert effect.get("session_id") == "session-1"
+    effect.render([12])
+    assert server.requests[-1].session_id == "session-1"
 
 
 def test_copy_on_other_media_does_not_use_the_session_of_the_first(
@@ -81,13 +93,13 @@ def test_copy_on_other_media_does_not_use_the_session_of_the_first(
     host.option(source_path="/media/a.mov")
     effect = created(host)
     effect.press("add_key", 12)
-    effect.render([12])
+    razor_cut = effect.clone()
+    razor_cut.render([12])
     assert server.requests[-1].session_id == "session-1"
     host.option(source_path="/media/b.mov")
-    copy = effect.clone()
-    copy.render([12])
-    assert server.requests[0].session_id == "session-1"
-    assert server.requests[-1].clip.host.identity == "/media/b.mov"
+    effect.clone().render([12])
+    on_the_copy = [r for r in server.requests if r.clip.host.identity == "/media/b.mov"]
+    assert on_the_copy[0].session_id == ""
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.plugin_ofx.conftest import (
     FakeServer,
     clip,
     deaf_socket,
+    fake_server,
     framed,
     negative,
     serving,
@@ -48,13 +49,13 @@ def test_message_goes_when_the_server_comes(host: OfxHost, runtime: Path) -> Non
     host.feed(frames)
     effect = created(host)
     effect.render([0])
-    with serving(FakeServer(), runtime):
+    with serving(fake_server(), runtime):
         (picture,) = effect.render([1])
         np.testing.assert_array_equal(picture.pixels, negative(frames[1]))
     assert [message.kind for message in host.messages()] == ["persistent", "clear"]
     (picture,) = effect.render([2])
     np.testing.assert_array_equal(picture.pixels, frames[2])
-    with serving(FakeServer(), runtime):
+    with serving(fake_server(), runtime):
         (picture,) = effect.render([3])
         np.testing.assert_array_equal(picture.pixels, negative(frames[3]))
 
@@ -64,7 +65,7 @@ def test_host_with_plain_messages_only_hears_each_error_once(host: OfxHost, runt
     host.feed(clip())
     effect = created(host)
     effect.render([0, 1])
-    with serving(FakeServer(), runtime):
+    with serving(fake_server(), runtime):
         effect.render([0])
     effect.render([0, 1])
     assert [message.kind for message in host.messages()] == ["message"]
@@ -204,7 +205,7 @@ def test_final_render_that_fails_tells_the_host(host: OfxHost, server: FakeServe
 
 
 def test_server_killed_in_the_middle_of_a_wait_ends_it(host: OfxHost, runtime: Path) -> None:
-    fake = FakeServer()
+    fake = fake_server()
     waiting = threading.Event()
 
     def never(request: Request, context: grpc.ServicerContext) -> Answers:

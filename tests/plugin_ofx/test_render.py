@@ -254,6 +254,20 @@ def test_host_without_temporal_access_sends_only_what_it_renders(
         np.testing.assert_array_equal(pixels, frames[index])
 
 
+def test_playing_hands_over_each_frame_where_the_host_gives_one_at_a_time(
+    host: OfxHost, server: FakeServer
+) -> None:
+    server.needs = lambda _: [0, 1, 2]
+    server.asks_viewers = False
+    host.feed(clip(count=3), temporal_access=False, hides_missing_access=True, interactive="absent")
+    effect = created(host)
+    effect.render([0, 1])
+    assert "one frame at a time" in host.messages()[-1].text
+    effect.render([2])
+    assert sorted(server.frames) == [0, 1, 2]
+    assert "Render clip" in host.messages()[-1].text
+
+
 def test_reduced_render_asks_for_its_own_size_and_sends_nothing(
     host: OfxHost, server: FakeServer
 ) -> None:

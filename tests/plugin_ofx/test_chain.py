@@ -1,0 +1,118 @@
+"""The whole way: a clip in a host, the effect, the real server, painted key frames and back."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.types import FrameSize
+from server.serving import RunningServer
+from tests.ofx_host.host import Effect, OfxHost, Pixels
+
+SIZE = FrameSize(128, 72)
+COUNT = 6
+
+
+@pytest.fixture
+def host(render_server: RunningServer) -> Iterator[OfxHost]:
+    socket = Path(render_server.address.removeprefix("unix:"))
+    with OfxHost({"INBETWEEN_RUNTIME_DIR": str(socket.parent)}) as host:
+        yield host
+
+
+@pytest.fixture
+def effect(host: OfxHost, bunny: Path, request: pytest.FixtureRequest) -> Effect:
+    """On six frames of a clip that no other test has."""
+    host.feed_movie(bunny, SIZE, COUNT, first=40)
+    host.option(interactive="0", source_path=f"/media/{request.node.name}.mov")
+    host.load()
+    return host.create()
+
+
+def difference(first: Pixels, second: Pixels) -> float:
+    """Mean over all pixels, 0..1."""
+    return float(np.abs(first.astype(np.float32) - second.astype(np.float32)).mean() / 255)
+
+
+def source(host: OfxHost, effect: Effect, frames: range) -> list[Pixels]:
+    host.option(interactive="1")
+    effect.set("when_missing", 2)
+    pictures = [picture.pixels for picture in effect.render(frames)]
+    effect.set("when_missing", 0)
+    host.option(interactive="0")
+    return pictures
+
+
+def test_final_render_brings_painted_frames_and_the_next_one_finds_them(
+    host: OfxHost, effect: Effect
+) -> None:
+    effect.set("prompt", "mosaic")
+    sources = source(host, effect, range(COUNT))
+    host.messages()
+    first = effect.render(range(COUNT))
+    assert [picture.status for picture in first] == [0] * COUNT, host.messages()
+    for before, after in zip(sources, first, strict=True):
+        assert difference(before, after.pixels) > 0.03
+        assert (after.pixels[..., 3] == 255).all()
+    again = effect.render(reversed(range(COUNT)))
+    for picture in again:
+        np.testing.assert_array_equal(picture.pixels, first[picture.time].pixels)
+    host.option(interactive="1")
+    (viewed,) = effect.render([3])
+    np.testing.assert_array_equal(viewed.pixels, first[3].pixels)
+
+
+def test_keys_by_hand_decide_what_a_shot_becomes(host: OfxHost, effect: Effect) -> None:
+    effect.set("key_interval", 0)
+    (sources, *_) = source(host, effect, range(1))
+    (without,) = effect.render([0])
+    assert without.status == 0
+    np.testing.assert_array_equal(without.pixels, sources)
+    assert "key frame" in host.messages()[-1].text
+    assert effect.press("add_key", 2) == 0
+    assert host.messages() == []
+    assert effect.get("session_id")
+    (painted,) = effect.render([0])
+    assert difference(sources, painted.pixels) > 0.03
+    effect.press("remove_key", 2)
+    (without,) = effect.render([0])
+    np.testing.assert_array_equal(without.pixels, sources)
+
+
+def test_refused_setting_is_told_and_the_source_shown(host: OfxHost, effect: Effect) -> None:
+    (sources, *_) = source(host, effect, range(1))
+    host.messages()
+    effect.set("prompt", "no such look")
+    (picture,) = effect.render([0])
+    np.testing.assert_array_equal(picture.pixels, sources)
+    assert picture.status == 1
+    assert "no such look" in host.messages()[-1].text
+
+
+def test_final_render_starts_the_server_where_none_runs(
+    runtime: Path, tmp_path: Path, bunny: Path
+) -> None:
+    environment = {"INBETWEEN_RUNTIME_DIR": str(runtime), "INBETWEEN_HOME": str(tmp_path)}
+    try:
+        with OfxHost(environment) as host:
+            host.feed_movie(bunny, SIZE, count=2)
+            host.option(interactive="0")
+            host.load()
+            effect = host.create()
+            (picture,) = effect.render([0])
+            assert picture.status == 0, host.messages()
+            host.option(interactive="1")
+            (viewed,) = effect.render([0])
+            np.testing.assert_array_equal(viewed.pixels, picture.pixels)
+    finally:
+        end_server(runtime)
+
+
+def end_server(runtime: Path) -> None:
+    told = re.search(r"process (\d+) answers", (runtime / "server.log").read_text())
+    if told:
+        os.kill(int(told[1]), signal.SIGTERM)
