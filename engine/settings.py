@@ -1,5 +1,8 @@
-"""The settings of the method. protos/inbetween/v1/settings.proto describes each to its user;
-a test holds the two together, name by name and default by default."""
+"""The settings of the method.
+
+protos/inbetween/v1/settings.proto describes each to its user; a test holds the two together, name
+by name and default by default.
+"""
 
 from dataclasses import dataclass, field
 
