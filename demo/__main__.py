@@ -36,15 +36,25 @@ from server.launcher import stop_server
 from tests.ofx_host.host import Effect, HostError, OfxHost
 
 FOLDER = Path(__file__).parent
-SIZE = FrameSize(640, 360)
-FRAMES = FrameRange(0, 59)
-KEY_FRAMES = (0, 14, 37, 52)
-LOOK = "warm oil"
 FRAME_RATE = Fraction(25)
 ADD_KEY, RENDER_CLIP, SESSION = "add_key", "render_clip", "session_id"
 
 Picture = NDArray[np.uint8]
 """[H, W, 3], sRGB."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is rendered of Big Buck Bunny."""
+
+    size: FrameSize
+    frames: int
+    """As many from the beginning."""
+    key_frames: tuple[int, ...]
+    look: str = "warm oil"
+
+
+SHOT = Shot(FrameSize(640, 360), frames=60, key_frames=(0, 14, 37, 52))
 
 
 @dataclass(frozen=True)
@@ -60,21 +70,30 @@ class Rendering:
 
 
 def main() -> int:
-    """Runs the chain and writes its pictures; the exit code."""
+    """Runs the chain and prints what it took; the exit code."""
     began = time.monotonic()
     try:
-        with private_server():
-            rendering = render_in_host()
-            write_movie(FOLDER / "out.mp4", rendering.results)
-            write_contact_sheet(
-                FOLDER / "contact_sheet.png", rendering.sources, rendering.results, KEY_FRAMES
-            )
-            photograph_panel(FOLDER / "panel.png", rendering.session_id)
+        rendering = run(SHOT, FOLDER)
     except (InbetweenError, HostError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print_figures(rendering, time.monotonic() - began)
+    print_figures(SHOT, rendering, time.monotonic() - began)
     return 0
+
+
+def run(shot: Shot, folder: Path) -> Rendering:
+    """Renders a shot through the whole chain and writes its pictures into `folder`.
+
+    Raises InbetweenError and HostError, in one sentence each.
+    """
+    with private_server():
+        rendering = render_in_host(shot)
+        write_movie(folder / "out.mp4", rendering.results)
+        write_contact_sheet(
+            folder / "contact_sheet.png", rendering.sources, rendering.results, shot.key_frames
+        )
+        photograph_panel(folder / "panel.png", rendering.session_id, frame=shot.frames // 2)
+    return rendering
 
 
 @contextmanager
@@ -91,21 +110,21 @@ def private_server() -> Iterator[None]:
             stop_server()
 
 
-def render_in_host() -> Rendering:
+def render_in_host(shot: Shot) -> Rendering:
     """Places the key frames and renders, by the buttons of the effect."""
     with OfxHost() as host:
-        clip = host.feed_movie(default_clip(), SIZE, count=len(FRAMES), first=FRAMES.first)
+        clip = host.feed_movie(default_clip(), shot.size, count=shot.frames)
         host.load()
         effect = host.create()
-        effect.set("prompt", LOOK)
+        effect.set("prompt", shot.look)
         effect.set("key_interval", 0)
-        for index in KEY_FRAMES:
+        for index in shot.key_frames:
             effect.press(ADD_KEY, index)
         effect.press(RENDER_CLIP)
         session_id = str(effect.get(SESSION))
         job = follow(session_id)
         began = time.monotonic()
-        results = rendered(effect)
+        results = rendered(effect, shot.frames)
         delivery_seconds = time.monotonic() - began
     return Rendering(list(clip[..., :3]), results, job, session_id, delivery_seconds)
 
@@ -120,9 +139,9 @@ def follow(session_id: str) -> Job:
     return job
 
 
-def rendered(effect: Effect) -> list[Picture]:
+def rendered(effect: Effect, count: int) -> list[Picture]:
     """Every frame, as the effect hands it to the host."""
-    frames = effect.render(FRAMES.indices)
+    frames = effect.render(range(count))
     failed = [frame.time for frame in frames if frame.status]
     if failed:
         raise HostError(f"The effect failed at frames {failed}.")
@@ -131,11 +150,13 @@ def rendered(effect: Effect) -> list[Picture]:
 
 def write_movie(path: Path, pictures: Sequence[Picture]) -> None:
     """Writes the result as a movie."""
-    clip = Clip(path.name, FRAMES, SIZE, FRAME_RATE)
+    height, width = pictures[0].shape[:2]
+    frames = FrameRange(0, len(pictures) - 1)
+    clip = Clip(path.name, frames, FrameSize(width, height), FRAME_RATE)
     path.unlink(missing_ok=True)
-    writer = open_writer(path, clip, FRAMES, sound_from=None)
+    writer = open_writer(path, clip, frames, sound_from=None)
     try:
-        for index, picture in zip(FRAMES.indices, pictures, strict=True):
+        for index, picture in enumerate(pictures):
             pixels = np.ones((*picture.shape[:2], 4), np.float32)
             pixels[..., :3] = picture / np.float32(255)
             writer.write(Frame(index, pixels))
@@ -143,9 +164,9 @@ def write_movie(path: Path, pictures: Sequence[Picture]) -> None:
         writer.close()
 
 
-def photograph_panel(path: Path, session_id: str) -> None:
+def photograph_panel(path: Path, session_id: str, frame: int) -> None:
     """A picture of the panel on the session. Raises InbetweenError where it could not be taken."""
-    options = ["--session", session_id, "--screenshot", str(path), "--frame", "26"]
+    options = ["--session", session_id, "--screenshot", str(path), "--frame", str(frame)]
     taken = subprocess.run(
         [sys.executable, "-m", "panel", *options],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
@@ -158,16 +179,16 @@ def photograph_panel(path: Path, session_id: str) -> None:
         raise InbetweenError(f"The panel gave no picture: {taken.stderr.strip()}")
 
 
-def print_figures(rendering: Rendering, seconds: float) -> None:
+def print_figures(shot: Shot, rendering: Rendering, seconds: float) -> None:
     """The table at the end."""
     flow = DisFlow()
     sources, results = in_floats(rendering.sources), in_floats(rendering.results)
     job = rendering.job
     table = Table(show_header=False)
     table.add_row("clip", "Big Buck Bunny, Blender Foundation, CC-BY 3.0")
-    table.add_row("look", f"{LOOK} (packaged style, no diffusion)")
-    table.add_row("frames", f"{len(rendering.results)} of {SIZE}")
-    table.add_row("key frames", ", ".join(map(str, KEY_FRAMES)))
+    table.add_row("look", f"{shot.look} (packaged style, no diffusion)")
+    table.add_row("frames", f"{shot.frames} of {shot.size}")
+    table.add_row("key frames", ", ".join(map(str, shot.key_frames)))
     table.add_row("propagations", str(job.done.propagations))
     for stage in job.stage_seconds:
         table.add_row(STAGES[stage.stage].lower(), f"{stage.seconds:.1f} s")
