@@ -156,6 +156,7 @@ std::string Commands::run(const std::vector<std::string>& words) {
   if (command == "set") return set(index(1), words.at(2), words.at(3));
   if (command == "press") return press(index(1), words.at(2), std::stod(words.at(3)));
   if (command == "render") return render(words);
+  if (command == "close") return close();
   if (command == "counters") return counters();
   if (command == "messages") return messages();
   if (command == "violations") return violations();
@@ -295,6 +296,18 @@ std::string Commands::render(const std::vector<std::string>& words) {
   }
   for (std::thread& thread : threads) thread.join();
   return list<std::string>(answers, [](const std::string& answer) { return answer; });
+}
+
+std::string Commands::close() {
+  for (const auto& instance : instances_) {
+    if (instance) end(*instance);
+  }
+  instances_.clear();
+  for (size_t plugin = 0; plugin < plugins_.size(); ++plugin) {
+    if (plugins_[plugin]) unload(plugin);
+  }
+  if (state().allocations != 0) ledger().violation("memory of the host was not given back");
+  return "null";
 }
 
 std::string Commands::counters() {

@@ -38,6 +38,8 @@ class Commands {
   std::string set(size_t instance, const std::string& name, const std::string& value);
   std::string press(size_t instance, const std::string& name, double time);
   std::string render(const std::vector<std::string>& words);
+  // Ends every instance and unloads every plugin.
+  std::string close();
   std::string counters();
   std::string messages();
   std::string violations();

@@ -210,6 +210,7 @@ class OfxHost:
 
     def close(self) -> None:
         """Ends the host. Raises RuleError for broken rules, HostError for an unclean end."""
+        self.command("close")
         violations = self.violations()
         exit_code = self._end()
         if violations:
