@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -101,12 +100,13 @@ def serve(options: ServerOptions) -> Iterator[RunningServer]:
 def run_server(options: ServerOptions) -> None:
     """Serves until SIGTERM or SIGINT; jobs that are not done go on with the next server."""
     _log_to(paths.log_path())
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    # Blocked in every thread and waited for: a handler was seen not to wake the main thread when
+    # the signal came while the worker was being started.
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     with serve(options) as server:
         log.info("process %d answers at %s", os.getpid(), server.socket)
-        ended.wait()
+        signal.sigwait(ending)
         log.info("process %d ends", os.getpid())
 
 
