@@ -86,6 +86,8 @@ class MovieSource:
         """Lets go of the file; closing twice is no error."""
         with self._lock:
             self._recent.clear()
+            # It refers to this object: its decoder and threads would stay until a collection.
+            self._pictures = iter(())
             self._container.close()
 
     def _open(self) -> None:

@@ -1,5 +1,6 @@
 """What holds for every source of frames, and what movies and stills add."""
 
+import gc
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,22 @@ def test_outside_the_clip_there_is_nothing(source: FrameSource, index: int) -> N
 def test_closing_twice_is_no_error(source: FrameSource) -> None:
     source.close()
     source.close()
+
+
+def test_a_closed_movie_leaves_no_threads_behind(make_movie: MakeMovie) -> None:
+    path = make_movie("clip.mp4")
+    before = threads()
+    gc.disable()  # a server that rests collects no garbage either
+    try:
+        for _ in range(5):
+            open_source(path).close()
+        assert threads() == before
+    finally:
+        gc.enable()
+
+
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def test_a_real_clip_is_what_it_is(bunny: Path, carphone: Path) -> None:
