@@ -28,8 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Beside `path`, hidden, with its suffix: what writes it may choose a format by that."""
-    return path.with_name(f".{path.stem}.{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
+    """Beside `path`, hidden, with its suffix: what writes it may choose a format by that.
+
+    No longer than it must be: the name of `path` may be as long as the disk allows.
+    """
+    return path.with_name(f".{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
 
 
 @contextmanager

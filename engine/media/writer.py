@@ -1,12 +1,12 @@
 """Where frames go: movies and numbered pictures."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from engine.errors import InvalidValueError
-from engine.media.encoding import check_movie_suffix
+from engine.media.encoding import MOVIE_SUFFIXES, check_movie_suffix
 from engine.media.movie_writer import MovieWriter
 from engine.media.numbered import NumberedFiles
 from engine.media.picture import PICTURE_SUFFIXES, write_picture
@@ -54,11 +54,12 @@ def open_writer(
     return MovieWriter(path, clip, frames, sound_from, notice)
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
     """Whether that can be written, before any work is done for it.
 
-    Raises InvalidValueError for a name that is neither a movie nor pictures, and where a file has
-    the name and `overwrite` is not set.
+    Raises InvalidValueError for a name that is neither a movie nor pictures, for one that would
+    replace a file of `sources`, which are clips and pictures, and where a file has the name and
+    `overwrite` is not set.
     """
     numbered = _numbered(path)
     if numbered is None:
@@ -68,14 +69,27 @@ def check_output(path: Path, *, overwrite: bool) -> None:
             f"{path.name} are no pictures that can be written: "
             f"end the name in one of {', '.join(PICTURE_SUFFIXES)}."
         )
-    if not overwrite and (path.is_file() or (numbered and numbered.existing())):
+    present = _files(path, numbered)
+    for source in sources:
+        if not present.isdisjoint(_files(source, NumberedFiles.parse(source))):
+            raise InvalidValueError(
+                f"{path} would replace {source}, which it is made from: choose another name."
+            )
+    if not overwrite and present:
         raise InvalidValueError(f"{path} exists: choose another name or allow to overwrite it.")
 
 
 def _numbered(path: Path) -> NumberedFiles | None:
+    """None for a movie: its name may hold what would be the place of a number."""
     if path.is_dir() or not path.suffix:
         return NumberedFiles(path, f"{path.name}.", 4, ".exr")
-    return NumberedFiles.parse(path)
+    return None if path.suffix.lower() in MOVIE_SUFFIXES else NumberedFiles.parse(path)
+
+
+def _files(path: Path, numbered: NumberedFiles | None) -> set[tuple[int, int]]:
+    """The files that have the name, whatever other names they have: device and inode."""
+    files = numbered.existing().values() if numbered else [path] if path.is_file() else []
+    return {(status.st_dev, status.st_ino) for status in (file.stat() for file in files)}
 
 
 def _is_movie(path: Path) -> bool:

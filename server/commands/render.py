@@ -37,7 +37,8 @@ INTERRUPTED = 130
 def render_clip(order: RenderOrder) -> None:
     """Renders, writes the result and says what was done."""
     _check_folder(order.out.parent)
-    check_output(order.out, overwrite=order.overwrite)
+    made_from = (order.clip, *order.paintings.values())
+    check_output(order.out, overwrite=order.overwrite, sources=made_from)
     with ProgressDisplay() as display, closing(open_source(order.clip, display.note)) as source:
         _check_frames(source.clip.frame_range, order)
         frames = order.frames or source.clip.frame_range

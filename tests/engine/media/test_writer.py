@@ -277,3 +277,29 @@ def test_what_exists_is_overwritten_only_if_allowed(tmp_path: Path) -> None:
         check_output(taken, overwrite=True)
         with pytest.raises(InvalidValueError, match="exists"):
             check_output(taken, overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "link.mp4"])
+def test_no_movie_replaces_the_movie_it_is_made_from(tmp_path: Path, name: str) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    (tmp_path / "link.mp4").hardlink_to(clip)
+    with pytest.raises(InvalidValueError, match="would replace"):
+        check_output(tmp_path / name, overwrite=True, sources=[clip])
+
+
+def test_no_pictures_replace_the_pictures_they_are_made_from(tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / f"shot.{index:04}.png").touch()
+    clip = tmp_path / "shot.%04d.png"
+    check_output(tmp_path / "other.%04d.png", overwrite=True, sources=[clip])
+    for name in ("shot.####.png", "shot.%04d.png"):
+        with pytest.raises(InvalidValueError, match="would replace"):
+            check_output(tmp_path / name, overwrite=True, sources=[clip])
+
+
+def test_a_movie_may_have_any_name_that_the_disk_takes(tmp_path: Path) -> None:
+    clip = made_clip(FrameSize(64, 48))
+    for name in ("take #2.mp4", "100%d.mp4", f"{'n' * 251}.mp4"):
+        write(tmp_path / name, clip)
+        assert MovieSource(tmp_path / name).clip.frame_range == clip.frame_range

@@ -89,6 +89,14 @@ def test_a_result_that_cannot_be_written_is_refused_before_the_work(
     assert (tmp_path / "present.mp4").read_bytes() == b"precious"
 
 
+def test_a_result_never_replaces_its_clip(inbetween: Any, movie: Any) -> None:
+    clip = movie("clip.mp4")
+    before = clip.read_bytes()
+    result = inbetween("render", clip, "--keys", "0", "--out", clip, "--overwrite")
+    assert "would replace" in refused(result)
+    assert clip.read_bytes() == before
+
+
 def test_an_incomplete_model_folder_is_told_with_what_is_missing(
     inbetween: Any, movie: Any, tmp_path: Path
 ) -> None:
