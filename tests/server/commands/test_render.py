@@ -128,12 +128,19 @@ def interrupted(
 ) -> tuple[int, str]:
     """Exit code and stderr of a command that meets something once a frame is propagated."""
     before = finished_work(home)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    ) as process:
         while finished_work(home) <= before and process.poll() is None:
             time.sleep(0.01)
         interrupt(process.pid)
         _, told = process.communicate(timeout=60)
     return process.returncode, told
+
+
+def hear_ctrl_c() -> None:
+    """As on a terminal: a shell has its background jobs ignore SIGINT, and they hand that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finished_work(home: Path) -> int:
