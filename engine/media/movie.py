@@ -87,7 +87,7 @@ class MovieSource:
         with self._lock:
             self._recent.clear()
             # It refers to this object: its decoder and threads would stay until a collection.
-            self._pictures = iter(())
+            self._pictures: Iterator[tuple[int, av.VideoFrame]] = iter(())
             self._container.close()
 
     def _open(self) -> None:
@@ -95,7 +95,7 @@ class MovieSource:
         self._stream = video_stream(self._container, self._path)
         self._decoder = _decoder(self._stream)
         self._is_counted = self._container.format.name in _WITHOUT_SHOW_TIMES
-        self._pictures: Iterator[tuple[int, av.VideoFrame]] = self._pictures_from(0)
+        self._pictures = self._pictures_from(0)
         self._position = _NOWHERE
 
     def _describe(self, notice: Callable[[str], None]) -> Clip:

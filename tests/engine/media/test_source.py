@@ -129,7 +129,7 @@ def test_a_closed_movie_leaves_no_threads_behind(make_movie: MakeMovie) -> None:
 
 
 def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_real_clip_is_what_it_is(bunny: Path, carphone: Path) -> None:
