@@ -16,6 +16,8 @@ SIZE_RULES = {
     "fit": SizeRule.SIZE_RULE_FIT,
     "crop": SizeRule.SIZE_RULE_CROP,
 }
+MODELS = ("model", "controlnet")
+"""The settings that name files or folders."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class RenderOrder:
             keys=parse_keys(keys) if keys else None,
             paintings=parse_paintings(paintings),
             size_rule=_size_rule(size_rule),
-            settings=_key_settings(settings, keys),
+            settings=_with_whole_paths(_key_settings(settings, keys)),
         )
         for index in (*(order.keys or ()), *order.paintings):
             _check_inside(index, order.frames)
@@ -114,10 +116,22 @@ def _size_rule(text: str) -> SizeRule.ValueType:
 
 
 def _key_settings(settings: Mapping[str, Value | None], keys: str) -> Mapping[str, Value | None]:
-    """Key frames by hand switch the automatic ones off, unless both are asked for."""
-    if keys and settings.get("key_interval") is None:
+    """Key frames by hand switch the automatic ones off, unless both are asked for: nothing paints
+    automatic ones where the painter only takes pictures painted by hand.
+    """
+    by_hand = keys or settings.get("painter") == "painted"
+    if by_hand and settings.get("key_interval") is None:
         return {**settings, "key_interval": 0}
     return settings
+
+
+def _with_whole_paths(settings: Mapping[str, Value | None]) -> Mapping[str, Value | None]:
+    """Models named from this folder as the server finds them, which works in another one."""
+    paths = {name: Path(str(settings[name])) for name in MODELS if settings.get(name)}
+    return {
+        **settings,
+        **{name: str(path.absolute()) for name, path in paths.items() if path.exists()},
+    }
 
 
 def _check_inside(index: int, frames: FrameRange | None) -> None:

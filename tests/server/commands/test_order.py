@@ -31,6 +31,21 @@ def test_key_frames_by_hand_switch_the_automatic_ones_off() -> None:
     assert order(keys="0,24", settings={"key_interval": 10}).settings["key_interval"] == 10
 
 
+def test_automatic_key_frames_would_have_no_pictures_where_all_are_painted_by_hand() -> None:
+    assert order(settings={"painter": "painted"}).settings["key_interval"] == 0
+    both = {"painter": "painted", "key_interval": 5}
+    assert order(settings=both).settings["key_interval"] == 5
+
+
+def test_a_model_in_this_folder_is_found_by_a_server_that_works_in_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = order(settings={"model": "base", "controlnet": "owner/name"}).settings
+    assert settings == {"model": str(tmp_path / "base"), "controlnet": "owner/name"}
+
+
 def test_without_keys_those_of_the_session_stay() -> None:
     assert order().keys is None
     assert order(settings={"key_interval": 10}).keys is None
