@@ -31,6 +31,8 @@ class _SentencesOnly(TyperGroup):
         except InbetweenError as error:
             _say(error, str(error))
             raise typer.Exit(2 if isinstance(error, WRONG_INPUT) else 1) from error
+        except BrokenPipeError:
+            raise  # Whoever read our output has enough; typer ends quietly.
         except OSError as error:
             _say(error, f"{error.strerror or error}: {error.filename or 'no file named'}.")
             raise typer.Exit(1) from error
