@@ -59,8 +59,10 @@ void open_panel(const Press& press) {
 }
 
 void update_from_panel(const Press& press) {
-  const v1::Session session = Server::shared().get_session(open_session(press).id());
-  press.instance.parameters().set_settings(session.settings());
+  press.instance.parameters().set_settings(open_session(press).settings());
+  // Tells the server at once what the effect has now: it would take it for a change by the editor
+  // where the panel changed more before the next render.
+  open_session(press);
   press.instance.parameters().enable_for_painter(press.time);
   refresh(press);
 }

@@ -339,12 +339,6 @@ v1::Session Server::open_session(const v1::OpenSessionRequest& request) {
   return call(&v1::SessionService::Stub::OpenSession, request).session();
 }
 
-v1::Session Server::get_session(const std::string& session_id) {
-  v1::GetSessionRequest request;
-  request.set_session_id(session_id);
-  return call(&v1::SessionService::Stub::GetSession, request).session();
-}
-
 v1::Session Server::add_key_frame(const std::string& session_id, int index) {
   v1::AddKeyFrameRequest request;
   request.set_session_id(session_id);

@@ -62,7 +62,6 @@ class Server {
 
   // Calls of a button.
   v1::Session open_session(const v1::OpenSessionRequest& request);
-  v1::Session get_session(const std::string& session_id);
   v1::Session add_key_frame(const std::string& session_id, int index);
   v1::Session delete_key_frame(const std::string& session_id, int index);
   v1::Job start_job(const std::string& session_id);

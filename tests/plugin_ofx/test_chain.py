@@ -6,8 +6,11 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
+from inbetween.v1 import session_pb2
+from inbetween.v1.session_pb2_grpc import SessionServiceStub
 
 from engine.types import FrameSize
 from server.serving import RunningServer
@@ -81,6 +84,39 @@ def test_keys_by_hand_decide_what_a_shot_becomes(host: OfxHost, effect: Effect) 
     effect.press("remove_key", 2)
     (without,) = effect.render([0])
     np.testing.assert_array_equal(without.pixels, sources)
+
+
+def test_panel_and_effect_never_undo_each_others_settings(
+    host: OfxHost, effect: Effect, render_server: RunningServer
+) -> None:
+    with grpc.insecure_channel(render_server.address) as channel:
+        sessions = SessionServiceStub(channel)
+
+        def in_panel(look: str) -> None:
+            settings = stored().settings
+            settings.translation.prompt = look
+            sessions.UpdateSettings(
+                session_pb2.UpdateSettingsRequest(session_id=session_id, settings=settings)
+            )
+
+        def stored() -> session_pb2.Session:
+            request = session_pb2.GetSessionRequest(session_id=session_id)
+            return sessions.GetSession(request).session
+
+        host.option(interactive="1")
+        effect.press("update_from_panel")
+        session_id = str(effect.get("session_id"))
+        for look in ("frost", "ember"):  # without a render between them
+            in_panel(look)
+            effect.press("update_from_panel")
+            assert effect.get("prompt") == look
+        in_panel("pastel")
+        effect.render([0])
+        assert stored().settings.translation.prompt == "pastel"
+        effect.set("strength", 0.5)
+        effect.render([0])
+        settings = stored().settings.translation
+        assert (settings.prompt, settings.strength) == ("pastel", 0.5)
 
 
 def test_refused_setting_is_told_and_the_source_shown(host: OfxHost, effect: Effect) -> None:
