@@ -134,7 +134,10 @@ class Rendering {
   // Nothing where the server can be asked again; otherwise what is shown until it can.
   std::optional<Outcome> send(const std::vector<int>& needed, const std::string& session_id) {
     if (instance_.is_thumbnail()) return Outcome{};
-    if (!arguments_.full_scale) return Outcome{{}, kReducedSize};
+    if (!arguments_.full_scale) {
+      if (waits()) throw EffectError(kReducedSize);
+      return Outcome{{}, kReducedSize};
+    }
     const auto patience = waits() ? std::nullopt : std::optional(kViewerPatience);
     const size_t missing = frames_.send(needed, session_id, urgency(), patience, keep_going());
     if (missing == 0) return std::nullopt;

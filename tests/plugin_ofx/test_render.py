@@ -281,6 +281,18 @@ def test_reduced_render_asks_for_its_own_size_and_sends_nothing(
     assert server.requests[-1].source_digest == ""
 
 
+def test_final_render_at_a_reduced_size_never_passes_the_source_for_finished(
+    host: OfxHost, server: FakeServer
+) -> None:
+    frames = clip(height=36, width=66)
+    host.feed(frames, reduction=3, interactive="0")
+    effect = created(host)
+    (picture,) = effect.render([1])
+    assert picture.status == 1
+    np.testing.assert_array_equal(picture.pixels, frames[1][::3, ::3])
+    assert "full size" in host.messages()[-1].text
+
+
 def test_thumbnail_neither_waits_nor_sends_nor_speaks(host: OfxHost, server: FakeServer) -> None:
     frames = clip()
     host.feed(frames, thumbnail=True, interactive="0")
