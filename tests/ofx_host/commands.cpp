@@ -175,7 +175,7 @@ std::string Commands::option(const std::string& name, const std::string& value) 
   state().progress_updates = 0;
   describe_host();
   for (const auto& instance : instances_) {
-    if (instance->effect) describe_instance(*instance->effect);
+    if (instance) describe_instance(*instance->effect);
   }
   return "null";
 }

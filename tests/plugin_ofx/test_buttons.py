@@ -96,6 +96,7 @@ def test_copy_on_other_media_does_not_use_the_session_of_the_first(
     razor_cut = effect.clone()
     razor_cut.render([12])
     assert server.requests[-1].session_id == "session-1"
+    razor_cut.destroy()
     host.option(source_path="/media/b.mov")
     effect.clone().render([12])
     on_the_copy = [r for r in server.requests if r.clip.host.identity == "/media/b.mov"]
