@@ -23,7 +23,7 @@ from server.convert import session_message, session_of
 from server.settings import settings_message, settings_of
 from server.state import SessionState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
@@ -31,7 +31,8 @@ CREATE TABLE sessions (
     number INTEGER NOT NULL,            -- grows with each session made
     message BLOB NOT NULL,              -- inbetween.v1.Session
     cuts_known INTEGER NOT NULL,
-    effect_settings BLOB                -- inbetween.v1.Settings
+    effect_settings BLOB,               -- inbetween.v1.Settings
+    media TEXT NOT NULL DEFAULT ''      -- identifies the file that the cuts were found in
 );
 CREATE TABLE takes (
     session_id TEXT NOT NULL, address TEXT NOT NULL, frame INTEGER NOT NULL, record TEXT NOT NULL,
@@ -50,6 +51,8 @@ CREATE TABLE jobs (
 );
 CREATE TABLE speeds (work TEXT PRIMARY KEY, seconds_per_pixel REAL NOT NULL);
 """
+MIGRATIONS = {1: "ALTER TABLE sessions ADD COLUMN media TEXT NOT NULL DEFAULT ''"}
+"""What makes of each earlier version the next one."""
 
 
 @dataclass(frozen=True)
@@ -129,21 +132,23 @@ class Database:
     def sessions(self) -> list[tuple[str, SessionState]]:
         """All sessions with the keys of their clips, in the order of their making."""
         rows = self._rows(
-            "SELECT clip_key, message, cuts_known, effect_settings FROM sessions ORDER BY number"
+            "SELECT clip_key, message, cuts_known, effect_settings, media FROM sessions "
+            "ORDER BY number"
         )
         return [(row[0], _session_of(*row[1:])) for row in rows]
 
     def save_session(self, clip_key: str, state: SessionState) -> None:
         effect = state.effect_settings
         self._write(
-            "INSERT INTO sessions VALUES (?1, ?2, (SELECT COUNT(*) FROM sessions), ?3, ?4, ?5) "
+            "INSERT INTO sessions VALUES (?1, ?2, (SELECT COUNT(*) FROM sessions), ?3, ?4, ?5, ?6) "
             "ON CONFLICT (id) DO UPDATE SET clip_key = ?2, message = ?3, cuts_known = ?4, "
-            "effect_settings = ?5",
+            "effect_settings = ?5, media = ?6",
             state.id,
             clip_key,
             session_message(state, folder="").SerializeToString(),
             state.cuts is not None,
             settings_message(effect).SerializeToString() if effect else None,
+            state.media,
         )
 
     def takes(self, session_id: str) -> list[TakeRecord]:
@@ -234,7 +239,10 @@ class Database:
             if version == 0:
                 for statement in SCHEMA.split(";"):
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            else:
+                for earlier in range(version, SCHEMA_VERSION):
+                    self._connection.execute(MIGRATIONS[earlier])
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -265,7 +273,10 @@ def _with_kind(record: str) -> Mapping[str, Any]:
     return values | {"kind": FrameKind(**values["kind"])}
 
 
-def _session_of(message: bytes, cuts_known: int, effect_settings: bytes | None) -> SessionState:
+def _session_of(
+    message: bytes, cuts_known: int, effect_settings: bytes | None, media: str
+) -> SessionState:
     state = session_of(SessionMessage.FromString(message))
     effect = settings_of(Settings.FromString(effect_settings)) if effect_settings else None
-    return replace(state, cuts=state.cuts if cuts_known else None, effect_settings=effect)
+    cuts = state.cuts if cuts_known else None
+    return replace(state, cuts=cuts, media=media, effect_settings=effect)

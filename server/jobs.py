@@ -318,6 +318,7 @@ class Jobs:
     def _render(self, entry: _Entry) -> None:
         session = self._sessions.get(entry.message.session_id)
         frames = frame_range_of(entry.message.range)
+        session.refresh_media()
         self._find_cuts(entry, session, frames)
         state, inputs = session.snapshot()
         entry.revision = state.revision

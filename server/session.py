@@ -3,13 +3,19 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from google.protobuf.json_format import MessageToDict
 
-from engine.errors import InbetweenError, InvalidValueError, NotFoundError
+from engine.errors import (
+    InbetweenError,
+    InvalidValueError,
+    NotFoundError,
+    UnreadableMediaError,
+)
 from engine.media.color import to_painting_space
 from engine.media.picture import fit_picture, read_picture
 from engine.media.source import FrameSource
@@ -19,20 +25,15 @@ from server import state as rules
 from server.changes import Changes, Topic
 from server.convert import session_message
 from server.database import Database, DeliveredFrame, FrameKind, HostFrame, TakeRecord
-from server.frames import ReceivedFrame
+from server.frames import ReceivedFrame, check_size
 from server.paintings import Painting
 from server.planning import PlanInputs, lenient_recipe_of, make_session_plan
 from server.state import Rule, SessionState
 from server.store import SessionFolder, versions, write_json
 from server.worker import HostFrames, MediaFile
 
-
-@dataclass(frozen=True)
-class Media:
-    """What a session reads its frames from, at one moment."""
-
-    source: FrameSource
-    digests: Mapping[int, str]
+Digests = Mapping[int, str]
+"""Source frame to what identifies its pixels."""
 
 
 class Session:
@@ -55,7 +56,8 @@ class Session:
         self._changes = changes
         self._lock = threading.RLock()
         self._arrival = threading.Lock()
-        self._media: Media | None = None
+        self._source: FrameSource | None = None
+        self._digests: Digests | None = None
         self._plan: Plan | None = None
         self._host_frames = database.host_frames(state.id)
         self._sequence = database.sequence(state.id)
@@ -110,19 +112,31 @@ class Session:
 
     # What the frames are made from.
 
-    def media(self) -> Media:
+    def digests(self) -> Digests:
         """Raises NotFoundError or UnreadableMediaError where the clip's file is gone."""
         with self._lock:
-            if self._media is None:
-                self._media = self._open_media()
-            return self._media
+            if self._digests is None:
+                with closing(self.worker_source().open()) as source:
+                    self._digests = digests_of(source, self._present())
+            return self._digests
 
-    def refresh_media(self, clip: Clip) -> None:
-        """Reads the file again: it may have changed since."""
+    def refresh_media(self) -> None:
+        """Looks at the clip's file again: another one may have its name by now.
+
+        Raises as `digests`.
+        """
+        if self._state.from_host:
+            return
+        with closing(self.worker_source().open()) as source:
+            clip = replace(source.clip, source=self._state.clip.source)
+            check_size(clip.size)
+            digests = digests_of(source, clip.frame_range.indices)
         with self._lock:
+            if digests == self._digests and clip == self._state.clip:
+                return
             self.close()
-            self._plan = None
-            self.edit(lambda state: rules.change_clip(state, clip))
+            self._plan, self._digests = None, digests
+            self.edit(lambda state: rules.change_media(state, clip, media_identity(digests)))
 
     def change_host_clip(self, clip: Clip) -> None:
         """The clip as the host has it now; at another size its frames are to be sent again."""
@@ -134,14 +148,18 @@ class Session:
     def close(self) -> None:
         """Lets go of the clip's file."""
         with self._lock:
-            if self._media is not None:
-                self._media.source.close()
-                self._media = None
+            if self._source is not None:
+                self._source.close()
+                self._source = None
 
     def read_source(self, index: int) -> Frame:
         """Raises NotFoundError outside the clip, and for a frame that the host has not sent."""
         self.check_index(index)
-        return self.media().source.read(index)
+        with self._lock:
+            if self._source is None:
+                self._source = self.worker_source().open()
+            source = self._source
+        return source.read(index)
 
     def worker_source(self) -> MediaFile | HostFrames:
         """How the worker gets the source frames."""
@@ -235,7 +253,7 @@ class Session:
         with self._lock:
             state = self._state
             facts = SourceFacts(
-                state.clip.frame_range, dict(self.media().digests), state.cuts or frozenset()
+                state.clip.frame_range, dict(self.digests()), state.cuts or frozenset()
             )
             return PlanInputs(facts, state.active_key_frames, state.settings, self.takes)
 
@@ -290,7 +308,14 @@ class Session:
         """
         index, rule = painting.index, painting.size_rule
         source = to_painting_space(self.read_source(index))
-        pixels = fit_picture(read_picture(painting.file), source, rule)
+        try:
+            picture = read_picture(painting.file)
+        except UnreadableMediaError as error:
+            # The editor knows the file by its own name.
+            raise UnreadableMediaError(
+                str(error).replace(str(painting.file), painting.name)
+            ) from error
+        pixels = fit_picture(picture, source, rule)
         address = address_of(
             "painting", frame=index, pixels=hashlib.blake2b(pixels.tobytes()).hexdigest()
         )
@@ -319,7 +344,7 @@ class Session:
                 "session": MessageToDict(message, preserving_proto_field_name=True),
                 "takes": [asdict(take) for take in self._takes.values()],
                 "sequence": {index: asdict(frame) for index, frame in self._sequence.items()},
-                "source_digests": self.media().digests,
+                "source_digests": self.digests(),
                 "versions": versions(),
             }
         write_json(self.folder.description, values)
@@ -351,14 +376,10 @@ class Session:
         self._examined.clear()
         self._replanned(Topic.FRAMES)
 
-    def _open_media(self) -> Media:
-        state = self._state
-        if state.from_host:
-            indices = sorted(self._host_frames.keys() & set(state.clip.frame_range.indices))
-        else:
-            indices = list(state.clip.frame_range.indices)
-        source = self.worker_source().open()
-        return Media(source, {index: source.digest(index) for index in indices})
+    def _present(self) -> Sequence[int]:
+        """The source frames that are there."""
+        indices = self._state.clip.frame_range.indices
+        return sorted(self._host_frames.keys() & set(indices)) if self._state.from_host else indices
 
     def _with_known_takes(self, state: SessionState) -> SessionState:
         for placed in state.key_frames:
@@ -373,5 +394,15 @@ class Session:
     def _replanned(self, *topics: Topic) -> None:
         self._plan = None
         if self._state.from_host:
-            self._media = None
+            self._source = self._digests = None
         self._changes.tell(self.id, *topics)
+
+
+def digests_of(source: FrameSource, indices: Iterable[int]) -> Digests:
+    """Those of the frames at `indices`."""
+    return {index: source.digest(index) for index in indices}
+
+
+def media_identity(digests: Digests) -> str:
+    """What tells a clip's file from another one of its name."""
+    return hashlib.blake2b(repr(sorted(digests.items())).encode(), digest_size=16).hexdigest()

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from server.convert import host_clip_of
 from server.database import Database
 from server.errors import ForbiddenPathError
 from server.frames import check_size
-from server.session import Session
+from server.session import Session, digests_of, media_identity
 from server.settings import settings_of
 from server.state import SessionState
 from server.store import SessionFolder
@@ -33,8 +34,8 @@ class _ClipRequest:
 
     key: str
     """Equal for equal clips."""
-    read: Callable[[], Clip]
-    """Looks into the file; cheap for a host's clip."""
+    read: Callable[[], tuple[Clip, str]]
+    """The clip and what identifies its file: looks into it; cheap for a host's clip."""
     application: str | None
 
 
@@ -80,9 +81,8 @@ class Sessions:
             session = self.get(request.session_id)
         else:
             wanted = self._wanted(request.clip, settings or RenderSettings())
-            clip = wanted.read()
-            session = self._find_or_make("", wanted, clip, settings, fresh=request.fresh)
-            session.refresh_media(clip)
+            session = self._find_or_make("", wanted, settings, fresh=request.fresh)
+            self._look_again(session, wanted)
         if settings:
             session.edit(lambda state: rules.change_settings(state, settings))
         return session
@@ -91,12 +91,9 @@ class Sessions:
         """The session of an effect, with what the effect changed taken over."""
         settings = settings_of(request.settings)
         wanted = self._wanted(request.clip, settings)
-        session = self._find(request.session_id, wanted.key)
-        if session is None:
-            clip = wanted.read()
-            session = self._find_or_make(request.session_id, wanted, clip, settings)
+        session = self._find_or_make(request.session_id, wanted, settings)
         if wanted.application is not None:
-            session.change_host_clip(wanted.read())
+            self._look_again(session, wanted)
         session.edit(lambda state: rules.change_settings_by_effect(state, settings))
         return session
 
@@ -121,23 +118,33 @@ class Sessions:
         self,
         session_id: str,
         wanted: _ClipRequest,
-        clip: Clip,
         settings: RenderSettings | None,
         *,
         fresh: bool = False,
     ) -> Session:
+        known = None if fresh else self._find(session_id, wanted.key)
+        if known is not None:
+            return known
+        clip, media = wanted.read()  # Before the lock: a long file holds up nobody.
         with self._lock:
             known = None if fresh else self._find(session_id, wanted.key)
             if known is not None:
                 return known
             made = rules.new_session(
-                secrets.token_hex(8), clip, settings or RenderSettings(), wanted.application
+                secrets.token_hex(8), clip, settings or RenderSettings(), wanted.application, media
             )
             session = self._session(made, wanted.key)
             self._database.save_session(wanted.key, made)
             self._stored[made.id] = (wanted.key, made)
             self._live[made.id] = session
             return session
+
+    def _look_again(self, session: Session, wanted: _ClipRequest) -> None:
+        """Takes over what became of the clip since it was last named."""
+        if wanted.application is None:
+            session.refresh_media()
+        else:
+            session.change_host_clip(wanted.read()[0])
 
     def _session(self, state: SessionState, clip_key: str) -> Session:
         folder = SessionFolder(self._folder / state.id)
@@ -153,7 +160,7 @@ class Sessions:
                 # Hosts without an identity for the clip: told apart by what else is known.
                 identity = clip.source or f"{clip.frame_range} {settings}"
                 key = f"host {clip.size} {hashlib.blake2b(identity.encode()).hexdigest()}"
-                return _ClipRequest(key, lambda: clip, message.host.application)
+                return _ClipRequest(key, lambda: (clip, ""), message.host.application)
             case _:
                 raise InvalidValueError(
                     "No clip is named: send its media path, or the host's name."
@@ -175,10 +182,9 @@ class Sessions:
         return path
 
 
-def _probe(path: Path) -> Clip:
-    source = open_source(path)
-    try:
-        check_size(source.clip.size)
-        return replace(source.clip, source=str(path))
-    finally:
-        source.close()
+def _probe(path: Path) -> tuple[Clip, str]:
+    with closing(open_source(path)) as source:
+        clip = source.clip
+        check_size(clip.size)
+        identity = media_identity(digests_of(source, clip.frame_range.indices))
+        return replace(clip, source=str(path)), identity

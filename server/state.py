@@ -37,6 +37,8 @@ class SessionState:
     """In the order of their frames."""
     cuts: frozenset[int] | None = None
     """First frames of the shots after the first one; None: nobody looked yet."""
+    media: str = ""
+    """What identifies the clip's file in which the cuts were looked for; empty for a host's."""
     effect_settings: RenderSettings | None = None
     """What the effect sent last."""
     revision: int = 1
@@ -67,10 +69,10 @@ Rule = Callable[[SessionState], SessionState]
 
 
 def new_session(
-    session_id: str, clip: Clip, settings: RenderSettings, application: str | None
+    session_id: str, clip: Clip, settings: RenderSettings, application: str | None, media: str
 ) -> SessionState:
     """A session with the key frames that its key interval places."""
-    return place_automatically(SessionState(session_id, clip, settings, application))
+    return place_automatically(SessionState(session_id, clip, settings, application, media=media))
 
 
 def change_settings(state: SessionState, settings: RenderSettings) -> SessionState:
@@ -101,6 +103,13 @@ def change_clip(state: SessionState, clip: Clip) -> SessionState:
     if clip.frame_range == state.clip.frame_range:
         return changed
     return place_automatically(changed)
+
+
+def change_media(state: SessionState, clip: Clip, media: str) -> SessionState:
+    """The clip as its file is now. Another file has cuts of its own, to be looked for again."""
+    if media == state.media:
+        return change_clip(state, clip)
+    return place_automatically(replace(state, clip=clip, media=media, cuts=None))
 
 
 def place_automatically(state: SessionState) -> SessionState:

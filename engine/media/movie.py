@@ -51,6 +51,7 @@ class MovieSource:
         """
         self._path = path
         self._lock = Lock()
+        self._is_closed = False
         self._fingerprint = file_fingerprint(path)
         self._open()
         self._index = index_movie(self._container, self._stream, str(path))
@@ -62,13 +63,17 @@ class MovieSource:
         self.clip = self._describe(notice)
 
     def read(self, index: int) -> Frame:
-        """Raises NotFoundError outside the clip, UnreadableMediaError for a damaged frame."""
+        """Raises NotFoundError outside the clip and after closing, UnreadableMediaError for a
+        damaged frame.
+        """
         if index not in self.clip.frame_range:
             raise NotFoundError(
                 f"{self._path} has no frame {index}: its frames are 0 to "
                 f"{self.clip.frame_range.last}."
             )
         with self._lock:
+            if self._is_closed:
+                raise NotFoundError(f"{self._path} was closed: open it again.")
             picture = self._picture(index)
             pixels = from_video(picture)
         return Frame(
@@ -85,6 +90,7 @@ class MovieSource:
     def close(self) -> None:
         """Lets go of the file; closing twice is no error."""
         with self._lock:
+            self._is_closed = True
             self._recent.clear()
             # It refers to this object: its decoder and threads would stay until a collection.
             self._pictures: Iterator[tuple[int, av.VideoFrame]] = iter(())

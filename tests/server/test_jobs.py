@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from inbetween.v1.render_pb2 import (
     StartJobRequest,
 )
 from inbetween.v1.session_pb2 import (
+    Clip,
     Cost,
     GetSessionRequest,
     JobState,
     KeyFrame,
     MoveKeyFrameRequest,
+    OpenSessionRequest,
 )
 from inbetween.v1.settings_pb2 import Settings, TranslationSettings
 
@@ -142,6 +145,44 @@ def test_automatic_key_frames_follow_the_cuts_once_they_are_known(
     found = caller.sessions.GetSession(GetSessionRequest(session_id=session.id)).session
     assert [key.index for key in found.key_frames] == [0, 5, 6, 11]
     assert caller.states(session.id)[5:7] == ["READY", "READY"]
+
+
+def test_another_file_of_the_same_name_is_noticed_with_its_own_cuts(
+    caller: Caller, two_shots: Path, tiny_clip: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copy(two_shots, tmp_path / "clip.mp4"))
+    session = caller.open(clip, keys=[4])
+    caller.run(session.id)
+    shutil.copy(tiny_clip, clip)
+    assert caller.run(session.id).done.paintings == 1
+    found = caller.sessions.GetSession(GetSessionRequest(session_id=session.id)).session
+    assert list(found.cuts) == []
+    assert caller.states(session.id) == ["READY"] * 12
+    shutil.copy(two_shots, clip)
+    assert list(caller.sessions.OpenSession(again(clip)).session.cuts) == []  # nobody looked yet
+    caller.run(session.id)
+    assert caller.states(session.id) == ["READY"] * 6 + ["SOURCE"] * 6
+
+
+def test_a_deleted_clip_fails_its_job_and_comes_back(
+    caller: Caller, tiny_clip: Path, tmp_path: Path
+) -> None:
+    clip = Path(shutil.copy2(tiny_clip, tmp_path / "clip.mp4"))
+    session = caller.open(clip, keys=[2])
+    caller.run(session.id, (2, 3))
+    clip.unlink()
+    gone = caller.run(session.id, (2, 4))
+    assert (gone.state, gone.error) == (
+        JobState.JOB_STATE_FAILED,
+        f"{clip} does not exist: check its name.",
+    )
+    shutil.copy2(tiny_clip, clip)
+    back = caller.run(session.id, (2, 4))
+    assert (back.done.paintings, back.done.propagations) == (0, 1)
+
+
+def again(clip: Path) -> OpenSessionRequest:
+    return OpenSessionRequest(clip=Clip(media_path=str(clip)))
 
 
 def test_the_same_request_finds_its_job_again(caller: Caller, tiny_clip: Path) -> None:

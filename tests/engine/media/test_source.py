@@ -128,6 +128,14 @@ def test_a_closed_movie_leaves_no_threads_behind(make_movie: MakeMovie) -> None:
         gc.enable()
 
 
+def test_a_closed_movie_says_so(make_movie: MakeMovie) -> None:
+    source = open_source(make_movie("clip.mp4"))
+    source.read(1)
+    source.close()
+    with pytest.raises(NotFoundError, match="was closed"):
+        source.read(1)
+
+
 def threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
