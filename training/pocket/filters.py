@@ -1,0 +1,247 @@
+"""Looks and colour changes made by fixed filters, on pictures [B, 3, H, W] in 0..1."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Filter = Callable[[Tensor], Tensor]
+
+
+def pencil(pictures: Tensor) -> Tensor:
+    """Graphite on paper: colour dodge with a blurred negative, and hatching in the shadows."""
+    gray = luminance(pictures)
+    dodge = (gray / (blur(gray, 6.0) + 0.03)).clamp(0, 1)
+    hatching = 0.5 + 0.5 * torch.sin(_diagonal(gray) * (2 * math.pi / 5))
+    shadow = ((0.55 - blur(gray, 2.0)) * 2).clamp(0, 1)
+    drawn = dodge.pow(2.5) * (1 - 0.55 * shadow * hatching)
+    return _tinted(drawn, dark=(0.20, 0.20, 0.23), light=(0.97, 0.96, 0.93))
+
+
+def ink(pictures: Tensor) -> Tensor:
+    """Black brush lines and solid blacks on white."""
+    calm = luminance(kuwahara(pictures, 3))
+    lines = _line_drawing(calm, sigma=1.6, sharpness=14.0, threshold=0.72)
+    return lines.expand(-1, 3, -1, -1)
+
+
+def blueprint(pictures: Tensor) -> Tensor:
+    """White lines on Prussian blue."""
+    lines = 1 - _outlines(luminance(pictures), sigma=1.2, sharpness=40.0)
+    glow = (lines + 0.35 * blur(lines, 3.0) + 0.18 * luminance(pictures)).clamp(0, 1)
+    return _tinted(glow, dark=(0.04, 0.16, 0.42), light=(0.93, 0.97, 1.0))
+
+
+def neon(pictures: Tensor) -> Tensor:
+    """Glowing outlines in the picture's own hues on near black."""
+    lines = 1 - _outlines(luminance(pictures), sigma=1.6, sharpness=45.0)
+    hues = saturate(blur(pictures, 3.0), 3.5)
+    hues = hues / hues.amax(1, keepdim=True).clamp_min(0.15)
+    light = lines + 1.3 * blur(lines, 4.0)
+    return (0.05 * pictures + hues * light).clamp(0, 1)
+
+
+def watercolour(pictures: Tensor) -> Tensor:
+    """Flat washes with darker rims and the grain of paper."""
+    washes = kuwahara(kuwahara(pictures, 5), 4)
+    rims = gradient(blur(washes, 1.2)).clamp(0, 0.35)
+    pigment = _cloud(washes, cell=24) * 0.10 + _cloud(washes, cell=3) * 0.06
+    pale = 1 - (1 - saturate(washes, 1.35)) * 0.78
+    return (pale * (1 - 0.9 * rims) - pigment * (1 - luminance(pale)) + 0.02).clamp(0, 1)
+
+
+def comic(pictures: Tensor) -> Tensor:
+    """Strong flat colours, black outlines, and dots of a printed screen in the half-tones."""
+    flat = _posterised(saturate(kuwahara(pictures, 4), 1.9), levels=4)
+    dots = _screen(flat, period=8.0, tone=blur(luminance(pictures), 1.5))
+    outlines = _line_drawing(luminance(pictures), sigma=1.5, sharpness=16.0, threshold=0.62)
+    return (flat * (0.62 + 0.38 * dots) * outlines).clamp(0, 1)
+
+
+def cartoon(pictures: Tensor) -> Tensor:
+    """Cel animation: soft flat colours inside thin dark outlines."""
+    flat = _posterised(saturate(kuwahara(kuwahara(pictures, 5), 3), 1.5), levels=6)
+    outlines = _outlines(luminance(kuwahara(pictures, 2)), sigma=1.0, sharpness=26.0)
+    return (flat.pow(0.85) * (0.15 + 0.85 * outlines)).clamp(0, 1)
+
+
+def pointillist(pictures: Tensor) -> Tensor:
+    """Round touches of pure colour on a cream ground, in two staggered layers."""
+    vivid = saturate(pictures, 1.7)
+    ground = torch.tensor((0.93, 0.89, 0.80), device=pictures.device).view(1, 3, 1, 1)
+    canvas = ground.expand_as(pictures)
+    for shift in (0, 4):
+        colours, touch = _touches(vivid, cell=8, shift=shift)
+        colours = (colours + 0.16 * _cloud(colours, cell=8)).clamp(0, 1)
+        canvas = canvas * (1 - touch) + colours * touch
+    return canvas.clamp(0, 1)
+
+
+def unchanged(pictures: Tensor) -> Tensor:
+    return pictures
+
+
+def warm(pictures: Tensor) -> Tensor:
+    return (
+        pictures * _colour(pictures, 1.15, 1.0, 0.72) + _colour(pictures, 0.05, 0.01, 0.0)
+    ).clamp(0, 1)
+
+
+def cold(pictures: Tensor) -> Tensor:
+    return (
+        pictures * _colour(pictures, 0.72, 0.95, 1.12) + _colour(pictures, 0.0, 0.02, 0.07)
+    ).clamp(0, 1)
+
+
+def dark(pictures: Tensor) -> Tensor:
+    return pictures.pow(1.5) * 0.62
+
+
+def bright(pictures: Tensor) -> Tensor:
+    return (pictures.pow(0.62) * 1.08).clamp(0, 1)
+
+
+def sepia(pictures: Tensor) -> Tensor:
+    return _tinted(luminance(pictures), dark=(0.12, 0.07, 0.03), light=(1.0, 0.92, 0.76))
+
+
+def monochrome(pictures: Tensor) -> Tensor:
+    return luminance(pictures).expand(-1, 3, -1, -1)
+
+
+def vivid(pictures: Tensor) -> Tensor:
+    return saturate(pictures, 2.0)
+
+
+def muted(pictures: Tensor) -> Tensor:
+    return saturate(pictures, 0.42)
+
+
+def contrasty(pictures: Tensor) -> Tensor:
+    return ((pictures - 0.5) * 1.8 + 0.5).clamp(0, 1)
+
+
+def faded(pictures: Tensor) -> Tensor:
+    return saturate(pictures, 0.75) * 0.55 + 0.36
+
+
+def luminance(pictures: Tensor) -> Tensor:
+    weights = pictures.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+    return (pictures * weights).sum(1, keepdim=True)
+
+
+def saturate(pictures: Tensor, amount: float) -> Tensor:
+    gray = luminance(pictures)
+    return (gray + (pictures - gray) * amount).clamp(0, 1)
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur with mirrored borders."""
+    radius = math.ceil(2.5 * sigma)
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
+    x = functional.pad(x, (radius,) * 4, mode="reflect")
+    x = functional.conv2d(x, kernel[..., None], groups=x.shape[1])
+    return functional.conv2d(x, kernel[:, :, None], groups=x.shape[1])
+
+
+def gradient(x: Tensor) -> Tensor:
+    """Length of the colour gradient, [B, 1, H, W]."""
+    padded = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    return (across**2 + down**2).sum(1, keepdim=True).sqrt()
+
+
+def kuwahara(x: Tensor, radius: int) -> Tensor:
+    """The mean of whichever of four neighbouring squares varies least."""
+    size = radius + 1
+    padded = functional.pad(x, (radius,) * 4, mode="reflect")
+    mean = functional.avg_pool2d(padded, size, stride=1)
+    spread = functional.avg_pool2d(padded**2, size, stride=1) - mean**2
+    spread = spread.sum(1, keepdim=True)
+    height, width = x.shape[-2:]
+    corners = [(0, 0), (0, radius), (radius, 0), (radius, radius)]
+    means = torch.stack([mean[..., y : y + height, x_ : x_ + width] for y, x_ in corners])
+    spreads = torch.stack([spread[..., y : y + height, x_ : x_ + width] for y, x_ in corners])
+    calmest = spreads.argmin(0, keepdim=True).expand(-1, -1, means.shape[2], -1, -1)
+    return means.gather(0, calmest)[0]
+
+
+def _outlines(gray: Tensor, sigma: float, sharpness: float) -> Tensor:
+    """1 on even areas, 0 on outlines: a thresholded difference of Gaussians."""
+    difference = blur(gray, sigma) - blur(gray, 1.6 * sigma)
+    return (1 + torch.tanh(sharpness * (difference + 0.012))).clamp(0, 1)
+
+
+def _line_drawing(gray: Tensor, sigma: float, sharpness: float, threshold: float) -> Tensor:
+    """Lines, and black wherever the picture is dark."""
+    sharp = blur(gray, sigma) * 20 - blur(gray, 1.6 * sigma) * 19
+    return (1 + torch.tanh(sharpness * (sharp - threshold * 0.5))).clamp(0, 2) / 2
+
+
+def _posterised(pictures: Tensor, levels: int) -> Tensor:
+    """Steps of lightness with soft edges; hues stay."""
+    light = luminance(pictures).clamp_min(0.02)
+    scaled = light * levels
+    nearest = scaled.round()
+    stepped = (nearest + 0.5 * torch.tanh(4 * (scaled - nearest))) / levels
+    return (pictures * stepped / light).clamp(0, 1)
+
+
+def _screen(pictures: Tensor, period: float, tone: Tensor) -> Tensor:
+    """Dots at 45 degrees that grow as the tone darkens: 0 inside a dot."""
+    rows, columns = _grid(pictures)
+    angle = 2 * math.pi / period / math.sqrt(2)
+    wave = torch.cos((rows + columns) * angle) * torch.cos((rows - columns) * angle)
+    return torch.sigmoid(8 * (tone * 2 - 0.75 - wave))
+
+
+def _touches(pictures: Tensor, cell: int, shift: int) -> tuple[Tensor, Tensor]:
+    """The colour of each cell of a grid, and the round touch inside it."""
+    padded = functional.pad(pictures, (shift, cell, shift, cell), mode="replicate")
+    colours = functional.avg_pool2d(padded, cell, stride=cell)
+    colours = functional.interpolate(colours, scale_factor=cell, mode="nearest")
+    height, width = pictures.shape[-2:]
+    colours = colours[..., shift : shift + height, shift : shift + width]
+    rows, columns = _grid(pictures)
+    middle = (cell - 1) / 2
+    distance = (
+        ((rows + shift) % cell - middle) ** 2 + ((columns + shift) % cell - middle) ** 2
+    ).sqrt()
+    return colours, torch.sigmoid(4 * (0.38 * cell - distance))
+
+
+def _cloud(pictures: Tensor, cell: int) -> Tensor:
+    """Smooth noise of the given grain, about -1..1, the same for every picture of a call."""
+    batch, _, height, width = pictures.shape
+    generator = torch.Generator(device=pictures.device).manual_seed(cell)
+    shape = (batch, 1, height // cell + 2, width // cell + 2)
+    noise = torch.randn(shape, generator=generator, device=pictures.device, dtype=pictures.dtype)
+    return functional.interpolate(noise, size=(height, width), mode="bicubic")
+
+
+def _tinted(
+    tone: Tensor, dark: tuple[float, float, float], light: tuple[float, float, float]
+) -> Tensor:
+    low, high = _colour(tone, *dark), _colour(tone, *light)
+    return (low + (high - low) * tone).clamp(0, 1)
+
+
+def _colour(like: Tensor, red: float, green: float, blue: float) -> Tensor:
+    return like.new_tensor((red, green, blue)).view(1, 3, 1, 1)
+
+
+def _grid(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    height, width = pictures.shape[-2:]
+    rows = torch.arange(height, device=pictures.device, dtype=pictures.dtype).view(-1, 1)
+    columns = torch.arange(width, device=pictures.device, dtype=pictures.dtype).view(1, -1)
+    return rows, columns
+
+
+def _diagonal(pictures: Tensor) -> Tensor:
+    rows, columns = _grid(pictures)
+    return (rows + columns) / math.sqrt(2)

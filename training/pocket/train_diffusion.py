@@ -1,0 +1,300 @@
+"""Trains the text encoder, the U-Net and the ControlNet for edges together.
+
+python -m training.pocket.train_diffusion .pocket_data/pictures/train WORK/vae WORK/model \
+    --seconds 900 --stop-after 480
+
+The work of one call is kept in WORK/model.state, and the next call goes on from there with new
+crops. `--init-from FOLDER` starts from a finished model instead.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from training.pocket.looks import LOOKS, captions, idle_captions
+from training.pocket.models import (
+    new_controlnet,
+    new_scheduler,
+    new_text_encoder,
+    new_unet,
+    save_half,
+)
+from training.pocket.pairs import (
+    MODIFIER_SETS,
+    SIDE,
+    Painter,
+    cut_crops,
+    find_edges,
+    painted_chunks,
+    plan_pairs,
+    read_pictures,
+)
+from training.pocket.stepping import Step, Weights
+from training.pocket.tokenizer import write_tokenizer
+
+WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
+FROM_PHOTOGRAPH, EARLIEST_TIME = 0.35, 250
+"""Painting starts from a noised photograph (SDEdit), so from this time on some noised inputs hold
+the photograph, while the noise to be predicted still leads to the painting."""
+CAPTIONS_EACH = 64
+SNR_LIMIT = 5.0
+PEAK_RATE = 6e-4
+_LOG_EVERY_STEPS = 500
+_CELL = 8
+_SAVE_EVERY_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Part of the training at one size of latents."""
+
+    until: float
+    """Share of the time."""
+    side: int
+    batch: int
+
+
+PHASES = (Phase(0.7, 32, 128), Phase(1.0, 64, 40))
+
+
+@dataclass(frozen=True)
+class Networks:
+    text_encoder: Any
+    unet: Any
+    controlnet: Any
+
+    @property
+    def all(self) -> list[nn.Module]:
+        return [self.text_encoder, self.unet, self.controlnet]
+
+    def save(self, folder: Path) -> None:
+        for name in ("text_encoder", "unet", "controlnet"):
+            save_half(getattr(self, name), folder / name)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Everything a step draws from, on the device."""
+
+    latents: Tensor
+    """Of the paintings, [N, C, 64, 64]."""
+    photographs: Tensor
+    """[crops, C, 64, 64]."""
+    edges: Tensor
+    """[crops, 512, 512], 0 or 1."""
+    crop: Tensor
+    """[N] into edges."""
+    kind: Tensor
+    """[N] into the captions."""
+    captions: Tensor
+    """[kinds + 1, CAPTIONS_EACH, 77] tokens; the last row asks for nothing."""
+
+
+def train(options: argparse.Namespace) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    write_tokenizer(options.target / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(options.target / "tokenizer")
+    torch.manual_seed(0)
+    networks = _networks(tokenizer, options.init_from, device)
+    weights = Weights(networks.all, PEAK_RATE if options.init_from is None else PEAK_RATE / 2)
+    state = options.target.with_suffix(".state")
+    done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
+    torch.manual_seed(int(done["steps"]))
+    bank = fill_bank(options, tokenizer, device, seed=int(done["steps"]))
+    _run(networks, weights, bank, done, options, state)
+    weights.put_average()
+    networks.save(options.target)
+
+
+def fill_bank(
+    options: argparse.Namespace, tokenizer: CLIPTokenizer, device: torch.device, seed: int
+) -> Bank:
+    started = time.monotonic()
+    rng = random.Random(seed)  # noqa: S311
+    crops = cut_crops(read_pictures(options.pictures, device), options.crops, rng)
+    edges = find_edges(crops, rng)
+    pairs = plan_pairs(len(crops), options.looks_per_crop, rng)
+    vae: Any = AutoencoderKL.from_pretrained(options.vae)
+    vae = vae.to(device, torch.bfloat16)
+    side = SIDE // _CELL
+    shape = (vae.config.latent_channels, side, side)
+    latents = torch.empty((len(pairs), *shape), device=device, dtype=torch.float16)
+    for first, painted in painted_chunks(pairs, crops, Painter(device)):
+        latents[first : first + len(painted)] = _encoded(vae, painted)
+    bank = Bank(
+        latents,
+        torch.cat([_encoded(vae, part.float() / 255) for part in torch.split(crops, 48)]),
+        edges,
+        torch.tensor([pair.crop for pair in pairs], device=device),
+        torch.tensor([_kind(pair.look, pair.modifiers) for pair in pairs], device=device),
+        caption_tokens(tokenizer, rng).to(device),
+    )
+    print(f"bank of {len(pairs)} pictures after {time.monotonic() - started:.0f} s", flush=True)
+    return bank
+
+
+@torch.no_grad()
+def _encoded(vae: Any, pictures: Tensor) -> Tensor:
+    """Latents of pictures in 0..1."""
+    mode: Tensor = vae.encode((pictures * 2 - 1).to(vae.dtype)).latent_dist.mode()
+    return mode.half()
+
+
+def caption_tokens(tokenizer: CLIPTokenizer, rng: random.Random) -> Tensor:
+    """[kinds + 1, CAPTIONS_EACH, 77] token numbers."""
+    texts: list[str] = []
+    for look in LOOKS:
+        for modifiers in MODIFIER_SETS:
+            texts += captions(look, modifiers, CAPTIONS_EACH, rng)
+    texts += idle_captions(CAPTIONS_EACH, rng)
+    return tokens_of(tokenizer, texts).view(-1, CAPTIONS_EACH, tokenizer.model_max_length)
+
+
+def tokens_of(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """[N, 77] token numbers."""
+    found: Tensor = tokenizer(
+        list(texts), padding="max_length", truncation=True, return_tensors="pt"
+    ).input_ids
+    return found
+
+
+class NoiseLoss:
+    """Mean squared error of the predicted noise, weighed by min-SNR (Hang et al. 2023)."""
+
+    def __init__(self, networks: Networks, device: torch.device) -> None:
+        self.networks = networks
+        self.signal = new_scheduler().alphas_cumprod.to(device)
+
+    def __call__(
+        self, painting: Tensor, start: Tensor, edges: Tensor, tokens: Tensor, steered: Tensor
+    ) -> Tensor:
+        """`start` is the painting, or the photograph where painting shall begin with it; `steered`
+        [B] is 0 where the U-Net must do without the ControlNet.
+        """
+        t = torch.randint(len(self.signal), (len(painting), 1, 1, 1), device=painting.device)
+        abar = self.signal[t]
+        start = torch.where(t >= EARLIEST_TIME, start, painting)
+        noisy = abar.sqrt() * start + (1 - abar).sqrt() * torch.randn_like(painting)
+        noise = (noisy - abar.sqrt() * painting) / (1 - abar).sqrt()
+        predicted = self._predict(
+            noisy.to(self.networks.unet.dtype), t.flatten(), edges, tokens, steered
+        )
+        snr = abar / (1 - abar)
+        loss: Tensor = ((predicted.float() - noise) ** 2 * (snr.clamp(max=SNR_LIMIT) / snr)).mean()
+        return loss
+
+    def _predict(
+        self, noisy: Tensor, t: Tensor, edges: Tensor, tokens: Tensor, steered: Tensor
+    ) -> Tensor:
+        words = self.networks.text_encoder(input_ids=tokens)[0]
+        condition = edges[:, None].expand(-1, 3, -1, -1).to(noisy.dtype)
+        down, middle = self.networks.controlnet(
+            noisy, t, words, controlnet_cond=condition, return_dict=False
+        )
+        keep = steered.view(-1, 1, 1, 1).to(noisy.dtype)
+        predicted: Tensor = self.networks.unet(
+            noisy,
+            t,
+            words,
+            down_block_additional_residuals=[residual * keep for residual in down],
+            mid_block_additional_residual=middle * keep,
+            return_dict=False,
+        )[0]
+        return predicted
+
+
+def _run(
+    networks: Networks,
+    weights: Weights,
+    bank: Bank,
+    done: dict[str, float],
+    options: argparse.Namespace,
+    state: Path,
+) -> None:
+    loss_of = NoiseLoss(networks, bank.latents.device)
+    number, before = int(done["steps"]), done["seconds"]
+    start = saved = time.monotonic()
+    for phase in PHASES:
+        step: Step | None = None
+        while True:
+            now = time.monotonic()
+            elapsed = before + now - start
+            if elapsed >= min(options.seconds * phase.until, before + options.stop_after):
+                break
+            step = step or Step(weights, loss_of, _batch(bank, phase))
+            weights.set_rate(number, elapsed / options.seconds)
+            loss = step(*_batch(bank, phase))
+            if number % _LOG_EVERY_STEPS == 0:
+                print(f"{elapsed:.0f} s step {number} loss {loss.item():.4f}", flush=True)
+            number += 1
+            if now - saved > _SAVE_EVERY_SECONDS:
+                weights.save(state, steps=number, seconds=elapsed)
+                saved = time.monotonic()
+    seconds = before + time.monotonic() - start
+    weights.save(state, steps=number, seconds=seconds)
+    print(f"{seconds:.0f} s step {number}: stopped", flush=True)
+
+
+def _batch(bank: Bank, phase: Phase) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The inputs of NoiseLoss, for windows of random pictures."""
+    device, batch = bank.latents.device, phase.batch
+    pick = torch.randint(len(bank.latents), (batch,), device=device)
+    corner = torch.randint(bank.latents.shape[-1] - phase.side + 1, (2, batch), device=device)
+    painting = _windows(bank.latents, pick, corner, phase.side).permute(0, 3, 1, 2).float()
+    photograph = _windows(bank.photographs, bank.crop[pick], corner, phase.side)
+    begun = torch.rand((batch, 1, 1, 1), device=device) < FROM_PHOTOGRAPH
+    start = torch.where(begun, photograph.permute(0, 3, 1, 2).float(), painting)
+    edges = _windows(bank.edges[:, None], bank.crop[pick], corner * _CELL, phase.side * _CELL)
+    idle = torch.rand(batch, device=device) < WITHOUT_CAPTION
+    kind = torch.where(idle, len(bank.captions) - 1, bank.kind[pick])
+    tokens = bank.captions[kind, torch.randint(CAPTIONS_EACH, (batch,), device=device)]
+    steered = (torch.rand(batch, device=device) >= WITHOUT_EDGES).float()
+    return painting.contiguous(), start.contiguous(), edges[..., 0], tokens, steered
+
+
+def _windows(bank: Tensor, pick: Tensor, corner: Tensor, side: int) -> Tensor:
+    """[B, side, side, C]."""
+    offsets = torch.arange(side, device=bank.device)
+    rows = corner[0].view(-1, 1, 1) + offsets.view(1, -1, 1)
+    columns = corner[1].view(-1, 1, 1) + offsets.view(1, 1, -1)
+    return bank[pick.view(-1, 1, 1), :, rows, columns]
+
+
+def _kind(look: int, modifiers: int) -> int:
+    return look * len(MODIFIER_SETS) + modifiers
+
+
+def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.device) -> Networks:
+    if init_from is None:
+        made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
+    else:
+        made = Networks(
+            CLIPTextModel.from_pretrained(init_from / "text_encoder"),
+            UNet2DConditionModel.from_pretrained(init_from / "unet"),
+            ControlNetModel.from_pretrained(init_from / "controlnet"),
+        )
+    for network in made.all:
+        network.to(device).train()
+    return made
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("vae", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--seconds", type=float, default=900, help="of the whole training")
+    parser.add_argument("--stop-after", type=float, default=1e9, help="seconds in this call")
+    parser.add_argument("--crops", type=int, default=4000)
+    parser.add_argument("--looks-per-crop", type=int, default=8)
+    parser.add_argument("--init-from", type=Path)
+    train(parser.parse_args())

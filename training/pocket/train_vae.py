@@ -1,0 +1,113 @@
+"""Trains the autoencoder on photographs and painted pictures.
+
+python -m training.pocket.train_vae .pocket_data/pictures/train WORK/vae --seconds 400
+"""
+
+import argparse
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torch.nn import functional
+
+from training.pocket.models import new_vae, normalise_latents, save_half
+from training.pocket.pairs import Painter, cut_crops, painted_chunks, plan_pairs, read_pictures
+from training.pocket.stepping import Step, Weights
+
+KL_WEIGHT = 1e-6
+GRADIENT_WEIGHT = 0.5
+_LOG_EVERY_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Part of the training at one size of crops."""
+
+    until: float
+    """Share of the time."""
+    side: int
+    batch: int
+
+
+PHASES = (Phase(0.7, 128, 32), Phase(1.0, 256, 12))
+
+
+def train(pictures: Path, target: Path, seconds: float, crops: int, init_from: Path | None) -> None:
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bank = _bank(pictures, crops, device)
+    vae: Any = AutoencoderKL.from_pretrained(init_from) if init_from else new_vae()
+    vae = vae.to(device)
+    weights = Weights([vae], learning_rate=1e-3 if init_from is None else 3e-4)
+    start, step_number = time.monotonic(), 0
+    for phase in PHASES:
+        step = Step(weights, lambda batch: loss_of(vae, batch), [_batch(bank, phase)])
+        while (progress := (time.monotonic() - start) / seconds) < phase.until:
+            weights.set_rate(step_number, progress)
+            loss = step(_batch(bank, phase))
+            if step_number % _LOG_EVERY_STEPS == 0:
+                print(f"{progress:.3f} step {step_number} loss {loss.item():.4f}", flush=True)
+            step_number += 1
+    weights.put_average()
+    _normalise(vae.float(), bank)
+    save_half(vae, target)
+
+
+def loss_of(vae: Any, pictures: Tensor) -> Tensor:
+    """Absolute error of the pixels and of their differences at three scales; `pictures` -1..1."""
+    posterior = vae.encode(pictures.to(vae.dtype)).latent_dist
+    decoded = vae.decode(posterior.sample()).sample.float()
+    error = decoded - pictures.float()
+    loss: Tensor = error.abs().mean() + KL_WEIGHT * posterior.kl().float().mean()
+    for _ in range(3):
+        across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
+        loss = loss + GRADIENT_WEIGHT / 3 * (across + down)
+        error = functional.avg_pool2d(error, 2)
+    return loss
+
+
+def _bank(pictures: Path, crops: int, device: torch.device) -> Tensor:
+    """Crops, and one painting of each, uint8 [2N, 3, S, S]."""
+    rng = random.Random(0)  # noqa: S311
+    photographs = cut_crops(read_pictures(pictures, device), crops, rng)
+    paintings = torch.empty_like(photographs)
+    pairs = plan_pairs(crops, 1, rng)
+    for first, painted in painted_chunks(pairs, photographs, Painter(device)):
+        paintings[first : first + len(painted)] = (painted * 255).round().to(torch.uint8)
+    return torch.cat([photographs, paintings])
+
+
+def _batch(bank: Tensor, phase: Phase) -> Tensor:
+    """Random windows of random pictures, -1..1 [B, 3, side, side]."""
+    device, side = bank.device, phase.side
+    number = torch.randint(len(bank), (phase.batch, 1, 1), device=device)
+    corner = torch.randint(bank.shape[-1] - side + 1, (2, phase.batch, 1, 1), device=device)
+    offsets = torch.arange(side, device=device)
+    rows, columns = corner[0] + offsets.view(1, -1, 1), corner[1] + offsets.view(1, 1, -1)
+    windows = bank[number, :, rows, columns].permute(0, 3, 1, 2)
+    return windows.to(torch.bfloat16).contiguous() / 127.5 - 1
+
+
+@torch.no_grad()
+def _normalise(vae: Any, bank: Tensor) -> None:
+    sample = bank[torch.randperm(len(bank))[:128].to(bank.device)].float() / 127.5 - 1
+    latents = torch.cat([vae.encode(part).latent_dist.mode() for part in torch.split(sample, 16)])
+    mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    print("latent deviation", [round(value, 3) for value in deviation.tolist()])
+    normalise_latents(vae, mean, deviation)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--seconds", type=float, default=400)
+    parser.add_argument("--crops", type=int, default=2500)
+    parser.add_argument("--init-from", type=Path)
+    options = parser.parse_args()
+    train(options.pictures, options.target, options.seconds, options.crops, options.init_from)
