@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -127,14 +128,18 @@ def interrupted(
     command: list[str], home: Path, interrupt: Callable[[int], None]
 ) -> tuple[int, str]:
     """Exit code and stderr of a command that meets something once a frame is propagated."""
-    before = finished_work(home)
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
     ) as process:
+        assert process.stderr is not None
+        # Until then an earlier, cancelled job may still finish its last picture.
+        heard = list(takewhile(lambda line: line != "Propagating\n", process.stderr))
+        before = finished_work(home)
         while finished_work(home) <= before and process.poll() is None:
             time.sleep(0.01)
         interrupt(process.pid)
         _, told = process.communicate(timeout=60)
+    told = "".join(heard) + told
     return process.returncode, told
 
 
