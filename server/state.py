@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from engine.errors import NotFoundError
+from engine.errors import InvalidValueError, NotFoundError
 from engine.plan import automatic_key_frames, check_key_frames
-from engine.settings import RenderSettings
+from engine.settings import RenderSettings, SourceSettings
 from engine.types import Clip, KeyFrame
 from server.errors import AlreadyExistsError, NotPossibleNowError
 from server.settings import merge_changes
@@ -71,12 +71,17 @@ Rule = Callable[[SessionState], SessionState]
 def new_session(
     session_id: str, clip: Clip, settings: RenderSettings, application: str | None, media: str
 ) -> SessionState:
-    """A session with the key frames that its key interval places."""
+    """A session with the key frames that its key interval places. Raises as `change_settings`."""
+    _check_color_space(application, settings)
     return place_automatically(SessionState(session_id, clip, settings, application, media=media))
 
 
 def change_settings(state: SessionState, settings: RenderSettings) -> SessionState:
-    """Replaces the settings; another key interval places its key frames anew."""
+    """Replaces the settings; another key interval places its key frames anew.
+
+    Raises InvalidValueError for a colour space of a file, which tells its own.
+    """
+    _check_color_space(state.application, settings)
     changed = replace(state, settings=settings)
     if settings.keys == state.settings.keys:
         return changed
@@ -191,6 +196,15 @@ def use_take(state: SessionState, index: int, take: str) -> SessionState:
 
 def set_key_frames(state: SessionState, key_frames: Iterable[PlacedKeyFrame]) -> SessionState:
     return _with_key_frames(state, key_frames)
+
+
+def _check_color_space(application: str | None, settings: RenderSettings) -> None:
+    default = SourceSettings()
+    if application is None and settings.source != default:
+        raise InvalidValueError(
+            f"color_space is {settings.source.color_space}: a file tells its colour space itself, "
+            f"and this setting is for the pictures of a host; leave it at {default.color_space}."
+        )
 
 
 def _automatic(state: SessionState, taken: set[int]) -> list[PlacedKeyFrame]:

@@ -140,4 +140,4 @@ def _suggestion(words: list[str]) -> str:
         for look in LOOKS
     }
     closest = max(likeness, key=lambda look: likeness[look])
-    return f": did you mean {closest}?" if likeness[closest] >= 0.6 else ""
+    return f" (did you mean {closest}?)" if likeness[closest] >= 0.6 else ""

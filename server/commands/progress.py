@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 STAGES = {
     Stage.STAGE_UNSPECIFIED: "Working",
-    Stage.STAGE_QUEUED: "Waiting for another job",
+    Stage.STAGE_QUEUED: "Waiting for its turn",
     Stage.STAGE_STARTING: "Starting",
     Stage.STAGE_LOADING_MODEL: "Loading the model",
     Stage.STAGE_FINDING_CUTS: "Finding cuts",

@@ -18,7 +18,8 @@ from inbetween.v1.session_pb2 import (
 )
 
 from engine.errors import CancelledError, InbetweenError, InvalidValueError
-from engine.media.color import from_painting_space
+from engine.media.color import from_painting_space, to_painting_space
+from engine.media.picture import SizeRule, fit_picture, read_picture
 from engine.media.source import FrameSource, open_source
 from engine.media.writer import check_output, open_writer
 from engine.plan import check_key_frames
@@ -28,6 +29,7 @@ from server.client import Answer, Client, connect
 from server.commands.options import apply_options
 from server.commands.order import RenderOrder
 from server.commands.progress import STAGES, ProgressDisplay
+from server.paintings import SIZE_RULE_OF
 from server.settings import settings_of
 
 AUTOMATIC, HAND = Placement.PLACEMENT_AUTOMATIC, Placement.PLACEMENT_HAND
@@ -45,19 +47,21 @@ def render_clip(order: RenderOrder) -> None:
         display.show("Connecting to the render server")
         with connect() as client:
             display.show("Opening the clip")
-            session = _prepare(client, order)
+            session = _prepare(client, order, source)
             try:
                 job = _run(client, session, frames, display)
                 sources = _write(client, session, source, order, frames, display)
             except KeyboardInterrupt:
-                _say_stopped(client, session, frames)
+                _say_stopped(client, session, order, frames)
                 raise typer.Exit(INTERRUPTED) from None
             session = client.session(session.id).session
     _summarise(order, session, frames, job, sources)
 
 
-def _prepare(client: Client, order: RenderOrder) -> Session:
+def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session:
     """The clip's session as the order wants it; what is wrong is refused before it is changed."""
+    for index, painting in order.paintings.items():
+        _check_painting(painting, source.read(index), SIZE_RULE_OF[order.size_rule])
     session = client.open_session(order.clip, fresh=order.fresh)
     settings = apply_options(session.settings, order.settings)
     recipe_of(settings_of(settings).translation)  # Raises what the painter says of them.
@@ -68,6 +72,13 @@ def _prepare(client: Client, order: RenderOrder) -> Session:
     for index, painting in order.paintings.items():
         session = client.import_painting(session.id, index, painting, order.size_rule)
     return session
+
+
+def _check_painting(painting: Path, frame: Frame, rule: SizeRule) -> None:
+    """Raises UnreadableMediaError for what is no picture, InvalidValueError for a size that the
+    rule refuses.
+    """
+    fit_picture(read_picture(painting), to_painting_space(frame), rule)
 
 
 def _check_folder(folder: Path) -> None:
@@ -120,12 +131,12 @@ def _run(client: Client, session: Session, frames: FrameRange, display: Progress
     return job
 
 
-def _say_stopped(client: Client, session: Session, frames: FrameRange) -> None:
+def _say_stopped(client: Client, session: Session, order: RenderOrder, frames: FrameRange) -> None:
     runs = client.session(session.id).frames
     ready = _frames_in(runs, FrameState.FRAME_STATE_READY, frames)
     typer.echo(
-        f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command goes on "
-        "from there.",
+        f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command"
+        f"{' without --fresh' if order.fresh else ''} goes on from there.",
         err=True,
     )
 

@@ -239,3 +239,4 @@ def test_a_damaged_painting_is_refused(caller: Caller, tiny_clip: Path, file: by
     with pytest.raises(grpc.RpcError) as refusal:
         import_painting(caller, session, 4, file)
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert str(refusal.value.details()).startswith("mine.png is")

@@ -17,6 +17,7 @@ from inbetween.v1.settings_pb2 import (
     KeySettings,
     PropagationSettings,
     Settings,
+    SourceSettings,
     TranslationSettings,
 )
 
@@ -65,6 +66,11 @@ def test_a_session_is_known_by_its_id_alone(caller: Caller, tiny_clip: Path) -> 
         (
             Settings(propagation=PropagationSettings(patch_size=4)),
             "patch_size is 4: choose an odd number from 3 to 15.",
+        ),
+        (
+            Settings(source=SourceSettings(color_space="acescg")),
+            "color_space is acescg: a file tells its colour space itself, and this setting is for "
+            "the pictures of a host; leave it at srgb.",
         ),
     ],
 )

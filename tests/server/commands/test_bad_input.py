@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 
@@ -69,6 +71,26 @@ def test_a_refused_command_leaves_the_session_as_it_was(
     again = inbetween("render", clip, "--out", out, "--overwrite")
     assert again.exit_code == 0, again.stderr
     assert "key frames: 1\n" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("painting", "said"),
+    [(b"no picture", "mine.png is damaged"), (None, "The painting is 8x6 but the clip is 96x54")],
+)
+def test_a_refused_painting_leaves_the_session_as_it_was(
+    inbetween: Any, movie: Any, tmp_path: Path, painting: bytes | None, said: str
+) -> None:
+    clip, out, file = movie("clip.mp4"), tmp_path / "out.mp4", tmp_path / "mine.png"
+    inbetween("render", clip, "--keys", "1", "--out", out)
+    if painting is None:
+        cv2.imwrite(str(file), np.zeros((6, 8, 3), np.uint8))
+    else:
+        file.write_bytes(painting)
+    wrong = ("--keys", "2", "--prompt", "frost", "--painting", f"3={file}")
+    assert said in refused(inbetween("render", clip, *wrong, "--out", tmp_path / "other.mp4"))
+    again = inbetween("render", clip, "--out", out, "--overwrite")
+    assert "key frames: 1\n" in again.stdout
+    assert "made: 0 paintings" in again.stdout
 
 
 @pytest.mark.parametrize(
