@@ -241,6 +241,8 @@ class KeyCard(QWidget):
     def _rebuild_takes(self, key: pb.KeyFrame) -> None:
         while (item := self._take_row.takeAt(0)) is not None:
             if widget := item.widget():
+                # Not yet shown by its layout, it would be shown as a window of its own.
+                widget.hide()
                 widget.setParent(None)
                 widget.deleteLater()
         for number, take in enumerate(key.takes, 1):

@@ -285,6 +285,60 @@ def test_a_key_is_painted_again_and_the_clip_rendered(
     qtbot.waitUntil(lambda: window.header.price.text() == "To render: nothing left to render")
 
 
+def test_moving_a_key_renders_that_key_and_its_two_intervals_only(
+    open_session: OpenSession, qtbot: QtBot
+) -> None:
+    opened = open_session(0, 2, 4, 7)
+    model = opened.window.editor.model
+
+    def rendered() -> pb.Job:
+        qtbot.waitUntil(opened.window.header.render_all.isEnabled)
+        opened.key(Qt.Key.Key_Return, CTRL)
+        qtbot.waitUntil(lambda: model.is_rendering, timeout=JOB_MS)
+        qtbot.waitUntil(lambda: not model.is_rendering, timeout=JOB_MS)
+        assert model.job is not None
+        assert model.job.state == pb.JOB_STATE_DONE
+        return model.job
+
+    assert rendered().done == pb.Cost(paintings=4, propagations=8, blends=4)
+    opened.drag_key(4, 5)
+    qtbot.waitUntil(lambda: opened.keys == [0, 2, 5, 7])
+    qtbot.waitUntil(lambda: model.unsent_edits == 0)
+    moved = rendered()
+    # To frame 4 from key 2; to frames 4, 3 and 6 from key 5. Key 2 was carried to frame 3 and key 7
+    # to frame 6 before. Nothing of the interval from 0 to 2 is done again.
+    assert moved.done == pb.Cost(paintings=1, propagations=4, blends=3)
+    assert moved.reused == pb.Cost(paintings=3, propagations=4, blends=1)
+
+
+def test_space_plays_in_a_new_window_instead_of_pressing_a_button(
+    open_session: OpenSession, qtbot: QtBot
+) -> None:
+    opened = open_session()
+    focus = opened.window.focusWidget()
+    assert focus is opened.window.timeline
+    QTest.keyClick(focus, Qt.Key.Key_Space)
+    assert opened.window.playback.speed == 1
+    opened.window.playback.stop()
+    assert opened.keys == []
+
+
+def test_a_long_name_of_a_clip_does_not_widen_the_window(
+    open_session: OpenSession, qtbot: QtBot
+) -> None:
+    opened = open_session(1)
+    window = opened.window
+    window.resize(1280, 720)
+    session = pb.Session()
+    session.CopyFrom(opened.stored)
+    session.revision += 1
+    session.clip.media_path = f"/media/{'a long name ' * 20}.mov"
+    window.connection.session_arrived.emit(session)
+    assert window.header.clip.text().startswith("a long name")
+    assert window.minimumSizeHint().width() <= 1280
+    assert window.width() == 1280
+
+
 def test_a_painting_by_hand_becomes_the_key_frame(
     open_session: OpenSession, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -296,6 +350,11 @@ def test_a_painting_by_hand_becomes_the_key_frame(
     card.size_rule.setCurrentIndex(card.size_rule.findData(pb.SIZE_RULE_REFUSE))
     card.import_file(str(painting))
     qtbot.waitUntil(lambda: "48x54" in opened.window.status_bar.text.text())
+    damaged = tmp_path / "sun.png"
+    damaged.write_bytes(b"no picture")
+    card.import_file(str(damaged))
+    expected = "sun.png is damaged or no picture"
+    qtbot.waitUntil(lambda: opened.window.status_bar.text.text().startswith(expected))
     card.size_rule.setCurrentIndex(card.size_rule.findData(pb.SIZE_RULE_CROP))
     card.import_file(str(painting))
     qtbot.waitUntil(lambda: len(card.take_buttons) == 1)
