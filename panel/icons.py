@@ -16,11 +16,11 @@ NAMES = {
     "last": "mdi6.skip-forward",
     "key": "mdi6.rhombus",
     "help": "mdi6.keyboard-outline",
-    "movie": "mdi6.movie-open-outline",
-    "close": "mdi6.close",
     "seed": "mdi6.dice-5-outline",
     "delete": "mdi6.trash-can-outline",
     "import": "mdi6.image-plus",
+    "folded": "mdi6.chevron-right",
+    "unfolded": "mdi6.chevron-down",
 }
 
 

@@ -245,9 +245,12 @@ class Window(QMainWindow):
     def _show_notice(self) -> None:
         notice = self.editor.notice
         has_clip = self.editor.model.session is not None
+        is_first = has_clip and self._pages.currentIndex() == 0
         self._pages.setCurrentIndex(1 if has_clip else 0)
         self.strip.setVisible(notice is not None)
         self.timeline.setVisible(has_clip)
+        if is_first:
+            self.timeline.setFocus()  # Otherwise Qt chooses a button, and Space presses that one.
         if notice is not None:
             self.strip.show_notice(notice)
             self.page.show_notice(notice)

@@ -2,14 +2,14 @@
 
 from pathlib import PurePath
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from panel.editor import Editor
 from panel.model.session import Link
 from panel.model.wording import cost, plural
 from panel.style import FAILED, FAINT, OUT_OF_DATE, READY
-from panel.widgets.parts import button, card, label
+from panel.widgets.parts import ElidedLabel, button, card, label
 
 
 class Header(QWidget):
@@ -24,13 +24,13 @@ class Header(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
-        self.clip = label(role="title")
-        self.facts = label()
+        self.clip = ElidedLabel("title", Qt.TextElideMode.ElideMiddle)
+        self.facts = ElidedLabel()
         self.origin = label(role="dim")
         self.dot = label("●")
         self.server = label("Render server")
-        self.device = label(role="dim")
-        self.price = label(role="dim")
+        self.device = ElidedLabel("dim")
+        self.price = ElidedLabel("dim")
         self.render_all = button("Render all  Ctrl+Enter", primary=True)
         self.render_all.clicked.connect(self.render_wanted)
         line = QHBoxLayout()

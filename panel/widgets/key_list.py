@@ -7,6 +7,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QPersistentModelIndex,
     QPointF,
+    QSize,
     Qt,
 )
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -21,6 +22,7 @@ from panel.widgets.timeline import paint_key
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
+ROW_HEIGHT = 27
 
 
 class KeyListModel(QAbstractListModel):
@@ -41,10 +43,12 @@ class KeyListModel(QAbstractListModel):
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return f"{key.index:>5}   {time}   {key_summary(key)}"
-            case Qt.ItemDataRole.AccessibleTextRole:
+            case Qt.ItemDataRole.AccessibleTextRole | Qt.ItemDataRole.ToolTipRole:
                 return f"Key frame {key.index}, {key_summary(key)}"
             case Qt.ItemDataRole.DecorationRole:
                 return _key_icon(key)
+            case Qt.ItemDataRole.SizeHintRole:
+                return QSize(0, ROW_HEIGHT)  # as wide as the list: longer text ends in an ellipsis
         return None
 
     def key_frame(self, row: int) -> int:

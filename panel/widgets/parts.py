@@ -1,6 +1,6 @@
 """Small pieces that several widgets are made of."""
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 
 def card() -> tuple[QFrame, QVBoxLayout]:
@@ -30,6 +31,23 @@ def label(text: str = "", role: str = "") -> QLabel:
     made.setProperty("role", role)
     made.setTextFormat(Qt.TextFormat.PlainText)
     return made
+
+
+class ElidedLabel(QElidingLabel):
+    """One line that asks for the room of its whole text and makes do with less."""
+
+    def __init__(
+        self, role: str = "", mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight
+    ) -> None:
+        super().__init__()
+        self.setProperty("role", role)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setElideMode(mode)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        # superqt asks for the room of what it shows, so that a shortened text would never grow.
+        width = self.fontMetrics().horizontalAdvance(self.text()) + 2
+        return QSize(width, super().sizeHint().height())
 
 
 def button(text: str, *, primary: bool = False) -> QPushButton:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from panel.editor import Editor
+from panel.icons import icon
 from panel.model.edits import Value
 from panel.model.settings import SettingField, painter_of, setting_fields
 from panel.widgets.fields import ChoiceField, Field, PromptField, field_for
@@ -34,6 +35,8 @@ class ShotCard(QWidget):
         layout.insertWidget(1, self.about)
         self.advanced = QCollapsible("More settings")
         self.advanced.setDuration(0)
+        self.advanced.setCollapsedIcon(icon("folded"))
+        self.advanced.setExpandedIcon(icon("unfolded"))
         more = QWidget()
         more.setLayout(self._form([s for s in settings if s.shown.advanced]))
         self.advanced.addWidget(more)

@@ -1,15 +1,14 @@
 """The bottom line: what is being rendered, how long it takes, and the legend."""
 
 from inbetween.v1 import session_pb2 as pb
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
-from superqt import QElidingLabel
 
 from panel.editor import Editor
 from panel.model.session import Link, is_running
 from panel.model.wording import duration, job_progress, plural
 from panel.style import FAILED, FAINT, OUT_OF_DATE, READY, RENDERING
-from panel.widgets.parts import button, card, label
+from panel.widgets.parts import ElidedLabel, button, card, label
 from panel.widgets.timeline import swatch
 
 MESSAGE_MS = 12_000
@@ -38,10 +37,10 @@ class StatusBar(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
         self.dot = label("●")
-        self.text = QElidingLabel()
-        self.text.setElideMode(Qt.TextElideMode.ElideRight)
+        self.text = ElidedLabel()
         self.progress = QProgressBar()
-        self.progress.setFixedWidth(280)
+        self.progress.setMinimumWidth(100)
+        self.progress.setMaximumWidth(280)
         self.progress.setRange(0, 1000)
         self.left = label(role="dim")
         self.cancel = button("Cancel  Esc")
