@@ -6,9 +6,20 @@ from pathlib import Path
 from engine.errors import InvalidValueError
 from engine.types import FrameSize, Precision
 
-MOVIE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+MOVIE_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".gif"
+)  # fmt: skip
 
-_FORMATS = {".m4v": "mp4", ".mkv": "matroska"}
+PALETTE = "pal8"
+"""The pixel format whose pictures have at most 256 colours, each picture its own."""
+
+_FORMATS = {
+    ".m4v": "mp4",
+    ".mkv": "matroska",
+    ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+}
 """Of suffixes that are not the name of their format."""
 
 _H264 = {"crf": "16", "preset": "medium"}
@@ -30,6 +41,9 @@ class Encoding:
     options: dict[str, str] = field(default_factory=dict)
     codec_tag: str | None = None
     keeps_alpha: bool = False
+    keeps_sound: bool = True
+    keeps_times: bool = True
+    """Frames may be shown at any times; otherwise at one rate only."""
     remark: str = ""
     """What the editor should know of this choice."""
 
@@ -54,6 +68,10 @@ def choose_encoding(
     suffix = path.suffix.lower()
     container = _FORMATS.get(suffix, suffix.removeprefix("."))
     is_deep = precision is Precision.FLOAT
+    if suffix == ".gif":
+        return _gif()
+    if suffix == ".avi":
+        return _avi(size, is_deep=is_deep)
     if suffix == ".webm":
         return _webm(is_deep=is_deep, has_alpha=has_alpha)
     if suffix == ".mov" and (has_alpha or is_deep):
@@ -64,18 +82,43 @@ def choose_encoding(
     return _h26x(container, size, is_deep=is_deep)
 
 
+def _gif() -> Encoding:
+    remark = "A GIF has 256 colours a frame and no sound: choose a movie for the real result."
+    return Encoding("gif", "gif", PALETTE, keeps_sound=False, remark=remark)
+
+
+def _avi(size: FrameSize, *, is_deep: bool) -> Encoding:
+    """AVI knows no H.265, no times of showing, and so no reordered frames."""
+    depth = "10le" if is_deep else ""
+    return Encoding(
+        "avi",
+        "libx264",
+        f"{_chroma(size)}{depth}",
+        {**_H264, "bf": "0"},
+        keeps_times=False,
+        remark=_odd_remark(size),
+    )
+
+
 def _is_odd(size: FrameSize) -> bool:
     return bool(size.width % 2 or size.height % 2)
 
 
-def _h26x(container: str, size: FrameSize, *, is_deep: bool) -> Encoding:
-    chroma = "yuv444p" if _is_odd(size) else "yuv420p"
-    remark = (
+def _chroma(size: FrameSize) -> str:
+    return "yuv444p" if _is_odd(size) else "yuv420p"
+
+
+def _odd_remark(size: FrameSize) -> str:
+    if not _is_odd(size):
+        return ""
+    return (
         f"{size} is an odd size: the movie has full chroma (4:4:4), which some players and "
         "televisions do not show."
-        if _is_odd(size)
-        else ""
     )
+
+
+def _h26x(container: str, size: FrameSize, *, is_deep: bool) -> Encoding:
+    chroma, remark = _chroma(size), _odd_remark(size)
     if not is_deep:
         return Encoding(container, "libx264", chroma, _H264, remark=remark)
     if min(size.width, size.height) < _H265_SMALLEST_SIDE:

@@ -11,8 +11,9 @@ from av.container import OutputContainer
 
 from engine.errors import InvalidValueError, StorageError
 from engine.media.color import to_painting_space
-from engine.media.encoding import Encoding, choose_encoding
+from engine.media.encoding import PALETTE, Encoding, choose_encoding
 from engine.media.files import storage_errors, temporary_name
+from engine.media.palette import Palettes
 from engine.media.sound import SoundTracks
 from engine.media.timeline import Timeline, timeline_of
 from engine.media.video_frames import BT709, LIMITED_RANGE, to_video
@@ -89,6 +90,11 @@ class MovieWriter:
     def _begin(self, frame: Frame) -> "_OpenMovie":
         has_alpha = frame.alpha is not Alpha.OPAQUE
         encoding = choose_encoding(self._path, frame.size, frame.precision, has_alpha=has_alpha)
+        if not encoding.keeps_times and self._timeline.time_base != 1 / self._clip.frame_rate:
+            raise InvalidValueError(
+                f"{self._path.name} cannot be written: {self._path.suffix} has one frame rate and "
+                "that of the clip varies. Choose .mp4, .mov or .mkv."
+            )
         if encoding.remark:
             self._notice(encoding.remark)
         if has_alpha and not encoding.keeps_alpha:
@@ -97,7 +103,8 @@ class MovieWriter:
                 ".mov, .mkv, .webm or pictures to keep it."
             )
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return _OpenMovie(self._temporary, encoding, self._clip, self._timeline, self._sound_from)
+        sound_from = self._sound_from if encoding.keeps_sound else None
+        return _OpenMovie(self._temporary, encoding, self._clip, self._timeline, sound_from)
 
 
 class _OpenMovie:
@@ -115,6 +122,7 @@ class _OpenMovie:
         self._timeline = timeline
         self._container = av.open(str(path), "w", format=encoding.container)
         self._video = _add_video(self._container, encoding, clip, timeline)
+        self._palettes = Palettes(clip.size) if encoding.pixel_format == PALETTE else None
         self._sound: SoundTracks | None = None
         if sound_from is not None:
             self._sound = SoundTracks(sound_from, self._container, timeline.start)
@@ -122,11 +130,16 @@ class _OpenMovie:
     def write(self, frame: Frame, position: int) -> None:
         """Adds the frame at that position of the range, and the sound before its end."""
         shown, end = self._timeline.ticks[position : position + 2]
-        picture = to_video(_opaque_or_straight(frame, self._encoding), self._encoding.pixel_format)
+        picture = self._picture(_opaque_or_straight(frame, self._encoding))
         picture.pts, picture.duration = shown, end - shown
         picture.time_base = self._timeline.time_base
         self._container.mux(self._video.encode(picture))
         self._write_sound(position + 1)
+
+    def _picture(self, pixels: FloatArray) -> av.VideoFrame:
+        if self._palettes is not None:
+            return self._palettes.reduce(to_video(pixels, "rgb24"))
+        return to_video(pixels, self._encoding.pixel_format)
 
     def finish(self, count: int) -> None:
         """Writes what the encoders hold after `count` frames, and the end of the file."""
@@ -170,7 +183,7 @@ def _add_video(
     context = video.codec_context
     context.time_base = timeline.time_base
     context.sample_aspect_ratio = clip.pixel_aspect
-    if not av.VideoFormat(encoding.pixel_format).is_rgb:
+    if encoding.pixel_format != PALETTE and not av.VideoFormat(encoding.pixel_format).is_rgb:
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED_RANGE
     return video

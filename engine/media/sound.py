@@ -20,6 +20,9 @@ _LAYOUTS = {1: "mono", 6: "5.1", 8: "7.1"}
 
 _OPUS_RATE_HZ = 48_000
 
+_ALSO_COPIED = {"mpegts": {"aac", "ac3", "eac3", "mp3"}}
+"""Codecs that a format takes although FFmpeg does not list them for it."""
+
 
 @dataclass(frozen=True)
 class _Track:
@@ -87,7 +90,8 @@ class SoundTracks:
 
 
 def _add_track(stream: av.AudioStream, output: OutputContainer) -> _Track:
-    if stream.codec_context.name in output.supported_codecs:
+    copied = output.supported_codecs | _ALSO_COPIED.get(output.format.name, set())
+    if stream.codec_context.name in copied:
         return _Track(output.add_stream_from_template(stream), is_copied=True)
     layout = _LAYOUTS.get(stream.layout.nb_channels, "stereo")
     if output.format.name == "webm":

@@ -16,7 +16,7 @@ from engine.types import Alpha, Clip, Frame, FrameRange, FrameSize, Precision
 
 from .conftest import MakeMovie
 
-MOVIES = ["out.mp4", "out.m4v", "out.mov", "out.mkv", "out.webm"]
+MOVIES = ["out.mp4", "out.m4v", "out.mov", "out.mkv", "out.webm", "out.avi", "out.ts", "out.m2ts"]
 
 
 def made_clip(size: FrameSize, count: int = 4) -> Clip:
@@ -49,11 +49,12 @@ def write(path: Path, clip: Clip, **how: object) -> list[str]:
 
 
 def sound(path: Path) -> tuple[np.ndarray, Fraction]:
-    """All samples of the first sound stream and when they begin, in seconds."""
+    """All samples of the first sound stream and when they begin, in seconds after the picture."""
     with av.open(str(path)) as movie:
-        stream = movie.streams.audio[0]
+        stream, video = movie.streams.audio[0], movie.streams.video[0]
         frames = list(movie.decode(stream))
         begins = Fraction(frames[0].pts or 0) * (frames[0].time_base or 1)
+        begins -= (video.start_time or 0) * (video.time_base or 1)
         samples = np.concatenate([frame.to_ndarray().astype(np.float32) for frame in frames], 1)
         return samples[0] / max(1e-9, np.abs(samples).max()), begins
 
@@ -171,6 +172,31 @@ def test_without_alpha_the_movie_is_laid_over_black_and_that_is_told(tmp_path: P
     assert pixels[40, 32, 0] == pytest.approx(float(given[40, 32, 0]), abs=0.03)
 
 
+def test_a_gif_has_all_frames_in_its_own_colours_and_tells_what_it_lacks(
+    tmp_path: Path, small_clip: Path
+) -> None:
+    source, path, told = open_source(small_clip), tmp_path / "out.gif", list[str]()
+    writer = open_writer(path, source.clip, FrameRange(3, 8), small_clip, told.append)
+    for index in range(3, 9):
+        writer.write(source.read(index))
+    writer.close()
+    gif = open_source(path)
+    assert (gif.clip.frame_range, gif.clip.frame_rate) == (FrameRange(0, 5), Fraction(25))
+    error = np.abs(gif.read(4).pixels - source.read(7).pixels)[..., :3]
+    assert error.mean() < 0.03
+    assert "256 colours a frame and no sound" in told[0]
+
+
+def test_a_varying_rate_is_not_squeezed_into_a_movie_of_one_rate(
+    tmp_path: Path, make_movie: MakeMovie
+) -> None:
+    source = open_source(make_movie("vfr.mp4", times=[0, 40, 50, 90, 200, 210], count=6))
+    writer = open_writer(tmp_path / "out.avi", source.clip, source.clip.frame_range, None)
+    with pytest.raises(InvalidValueError, match=r"\.avi has one frame rate"):
+        writer.write(source.read(0))
+    writer.close()
+
+
 def test_movies_carry_their_colour_tags_and_pixel_aspect(tmp_path: Path) -> None:
     write(tmp_path / "out.mp4", made_clip(FrameSize(64, 48)))
     with av.open(str(tmp_path / "out.mp4")) as movie:
@@ -262,7 +288,7 @@ def test_frames_out_of_order_or_of_another_size_are_refused(tmp_path: Path) -> N
 
 def test_an_unknown_suffix_is_refused_with_the_list(tmp_path: Path) -> None:
     clip = made_clip(FrameSize(64, 48))
-    for name in ("out.xyz", "out.png", "out.%04d.gif"):
+    for name in ("out.xyz", "out.png", "out.%04d.bmp"):
         with pytest.raises(InvalidValueError, match=r"\.mp4, \.m4v|\.exr, \.png"):
             open_writer(tmp_path / name, clip, clip.frame_range, None)
 
