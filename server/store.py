@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
+from collections import defaultdict
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -161,25 +164,28 @@ def versions() -> dict[str, str]:
 
 
 def evict(sessions: Path, budget_bytes: int, keep: Collection[Address]) -> None:
-    """Deletes the pictures of the work that were not used for longest, until the rest fits.
+    """Deletes the work that was not used for longest, until the rest fits.
 
-    Only what can be made again is deleted: no take, no painting, no source, no sequence.
+    Only what can be made again is deleted: no take, no painting, no source, no sequence. A picture
+    and its errors go together.
     """
-    found: list[tuple[float, int, Path]] = []
+    pieces: defaultdict[Path, list[tuple[Path, os.stat_result]]] = defaultdict(list)
     for path in sessions.glob("*/work/*.exr"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            continue
-        found.append((status.st_mtime, status.st_size, path))
-    excess = sum(size for _, size, _ in found) - budget_bytes
-    for _, size, path in sorted(found):
+        with suppress(FileNotFoundError):
+            picture = path.with_name(f"{path.name.partition('.')[0]}.exr")
+            pieces[picture].append((path, path.stat()))
+    used = {picture: max(at.st_mtime for _, at in files) for picture, files in pieces.items()}
+    sizes = {picture: sum(at.st_size for _, at in files) for picture, files in pieces.items()}
+    excess = sum(sizes.values()) - budget_bytes
+    for picture in sorted(pieces, key=lambda picture: used[picture]):
         if excess <= 0:
             return
-        if path.name.partition(".")[0] not in keep:
-            log.info("evicting %s", path)
-            path.unlink(missing_ok=True)
-            excess -= size
+        if picture.stem not in keep:
+            log.info("evicting %s", picture)
+            picture.unlink(missing_ok=True)  # First: it says that its errors are there.
+            for path, _ in pieces[picture]:
+                path.unlink(missing_ok=True)
+            excess -= sizes[picture]
 
 
 def rgb_planes(pixels: FloatArray) -> dict[str, FloatArray]:

@@ -1,0 +1,54 @@
+"""What stays on disk when room is made."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import NotFoundError
+from engine.pipeline import StoredPicture
+from engine.types import Precision
+from server.render_store import DiskStore
+from server.store import SessionFolder, evict
+
+PICTURE = StoredPicture(np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.float32))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DiskStore:
+    """Of one session, which holds the propagations "old" and "new"."""
+    folder = SessionFolder(tmp_path / "session")
+    folder.make()
+    store = DiskStore(folder, [], {}, lambda index, frame: None)
+    for seconds, address in enumerate(("old", "new")):
+        store.save(address, PICTURE, Precision.HALF)
+        for path in (tmp_path / "session" / "work").glob(f"{address}*"):
+            os.utime(path, (seconds, seconds))
+    return store
+
+
+def work_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("work/*"))
+
+
+def test_a_picture_goes_with_its_errors(store: DiskStore, tmp_path: Path) -> None:
+    evict(tmp_path, work_bytes(tmp_path) - 1, keep=())
+    assert not store.has("old")
+    with pytest.raises(NotFoundError):
+        store.load("old")
+    assert store.load("new").patch_error is not None
+    assert len(list(tmp_path.rglob("work/*"))) == 2
+
+
+def test_what_was_read_again_is_used_again(store: DiskStore, tmp_path: Path) -> None:
+    store.load("old")
+    evict(tmp_path, work_bytes(tmp_path) - 1, keep=())
+    assert store.load("old").patch_error is not None
+    assert not store.has("new")
+
+
+def test_what_a_plan_needs_stays_over_the_budget(store: DiskStore, tmp_path: Path) -> None:
+    evict(tmp_path, 0, keep={"old", "new"})
+    assert store.load("old").patch_error is not None
+    assert store.load("new").patch_error is not None
