@@ -18,7 +18,10 @@ def open_movie(path: Path) -> InputContainer:
     Raises NotFoundError, and UnreadableMediaError where it is none.
     """
     try:
-        container = av.open(str(path), options={"protocol_whitelist": "file"})
+        # Old cameras and editors write titles in other encodings than UTF-8.
+        container = av.open(
+            str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        )
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} does not exist: check its name.") from error
     except (av.FFmpegError, OSError) as error:
@@ -34,10 +37,19 @@ def open_movie(path: Path) -> InputContainer:
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The first that is no cover picture.
 
-    Raises UnreadableMediaError where there is none.
+    Raises UnreadableMediaError where there is none, or none that FFmpeg has a decoder for.
     """
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise UnreadableMediaError(f"{path} holds no moving picture: choose a video.")
+    for stream in streams:
+        if stream.codec_context is not None:  # None where there is no decoder
             stream.thread_type = "AUTO"
             return stream
-    raise UnreadableMediaError(f"{path} holds no moving picture: choose a video.")
+    raise UnreadableMediaError(
+        f"{path} holds video of a kind that cannot be read: export it as H.264, ProRes or DNxHR."
+    )

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 
 from engine.errors import NotFoundError, UnreadableMediaError
@@ -18,7 +19,7 @@ from engine.media.container import open_movie, video_stream
 from engine.media.fingerprint import file_fingerprint
 from engine.media.movie_index import index_movie
 from engine.media.video_frames import from_video
-from engine.types import Clip, Frame, FrameRange, FrameSize
+from engine.types import Clip, FloatArray, Frame, FrameRange, FrameSize
 
 _KEPT_BYTES = 128 << 20
 """Decoded pictures that are kept, so that reading backwards does not decode each of them anew."""
@@ -78,7 +79,7 @@ class MovieSource:
             pixels = from_video(picture)
         return Frame(
             index,
-            np.ascontiguousarray(np.rot90(pixels.rgba, _quarter_turns(picture))),
+            _at_size(np.rot90(pixels.rgba, _quarter_turns(picture)), self.clip.size),
             alpha=pixels.alpha,
             precision=pixels.precision,
         )
@@ -150,12 +151,16 @@ class MovieSource:
 
     def _seek(self, time: int, entry: int) -> None:
         """After this there are pictures from the entry point on, or none if it was missed."""
-        self._container.seek(time, stream=self._stream)
+        self._position = _NOWHERE
+        self._pictures = iter(())
+        try:
+            self._container.seek(time, stream=self._stream)
+        except av.FFmpegError:
+            return
         self._decoder.flush_buffers()
         pictures = self._pictures_from(entry)
         landed = [(frame, picture) for frame, picture in islice(pictures, 1) if frame == entry]
         self._pictures = chain(landed, pictures if landed else ())
-        self._position = _NOWHERE
 
     def _begin_again(self) -> None:
         self._container.close()
@@ -209,3 +214,12 @@ def _decoder(stream: av.VideoStream) -> av.VideoCodecContext:
 def _quarter_turns(picture: av.VideoFrame) -> int:
     """How often to turn the picture counter-clockwise."""
     return round(picture.rotation / 90) % 4
+
+
+def _at_size(pixels: FloatArray, size: FrameSize) -> FloatArray:
+    """Recordings of calls and streams change their size on the way; a clip has one."""
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.shape[:2] == (size.height, size.width):
+        return pixels
+    resized = cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.float32)
