@@ -11,6 +11,8 @@ from panel.model.wording import cost, plural
 from panel.style import FAILED, FAINT, OUT_OF_DATE, READY
 from panel.widgets.parts import ElidedLabel, button, card, label
 
+NAME_WIDTH = 420
+
 
 class Header(QWidget):
     """Which clip, which server, and Render all."""
@@ -25,6 +27,7 @@ class Header(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
         self.clip = ElidedLabel("title", Qt.TextElideMode.ElideMiddle)
+        self.clip.setMaximumWidth(NAME_WIDTH)
         self.facts = ElidedLabel()
         self.origin = label(role="dim")
         self.dot = label("●")

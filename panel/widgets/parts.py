@@ -1,6 +1,7 @@
 """Small pieces that several widgets are made of."""
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -12,7 +13,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 
 def card() -> tuple[QFrame, QVBoxLayout]:
@@ -33,8 +33,11 @@ def label(text: str = "", role: str = "") -> QLabel:
     return made
 
 
-class ElidedLabel(QElidingLabel):
-    """One line that asks for the room of its whole text and makes do with less."""
+class ElidedLabel(QLabel):
+    """One line that asks for the room of its whole text and makes do with less.
+
+    superqt's asks for the room of what it shows now, and so never grows again.
+    """
 
     def __init__(
         self, role: str = "", mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight
@@ -42,12 +45,29 @@ class ElidedLabel(QElidingLabel):
         super().__init__()
         self.setProperty("role", role)
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setElideMode(mode)
+        self._mode = mode
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        # superqt asks for the room of what it shows, so that a shortened text would never grow.
-        width = self.fontMetrics().horizontalAdvance(self.text()) + 2
-        return QSize(width, super().sizeHint().height())
+    @property
+    def shown(self) -> str:
+        """The text, shortened where room lacks."""
+        if self.width() >= self.sizeHint().width():
+            return self.text()
+        return self.fontMetrics().elidedText(self.text(), self._mode, self.width())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(self.fontMetrics().horizontalAdvance("…"), self.sizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002, N802
+        with QPainter(self) as painter:
+            self.style().drawItemText(
+                painter,
+                self.rect(),
+                self.alignment().value,
+                self.palette(),
+                self.isEnabled(),
+                self.shown,
+                self.foregroundRole(),
+            )
 
 
 def button(text: str, *, primary: bool = False) -> QPushButton:

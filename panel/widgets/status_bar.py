@@ -49,8 +49,9 @@ class StatusBar(QWidget):
         line.setSpacing(10)
         line.addWidget(self.dot)
         line.addWidget(self.text, 1)
-        for widget in (self.progress, self.left, self.cancel):
-            line.addWidget(widget)
+        line.addWidget(self.progress, 1)
+        line.addWidget(self.left)
+        line.addWidget(self.cancel)
         line.addSpacing(12)
         for state, name in LEGEND:
             line.addLayout(_legend(state, name))
