@@ -25,11 +25,11 @@ constexpr seconds kStallTime{20};
 constexpr milliseconds kPoll{50};
 constexpr size_t kPieceBytes = size_t{1} << 20;
 
-// One call that is polled, so that the host's wish to end it is met within kPoll. Its queue must be
-// empty before it goes: whoever throws calls cancel() first.
+// One call that is polled, so that the host's wish to end it is met within kPoll. Whoever begins an
+// operation waits for it, and for the call's Finish, before this goes: gRPC still uses both.
 class PolledCall {
  public:
-  PolledCall(const KeepGoing& keep_going) : keep_going_(keep_going) {}
+  explicit PolledCall(const KeepGoing& keep_going) : keep_going_(keep_going) {}
   ~PolledCall() {
     queue_.Shutdown();
     void* tag = nullptr;
@@ -188,11 +188,6 @@ std::string sentence(const grpc::Status& status) {
   if (!status.error_message().empty()) return status.error_message();
   return "The render server failed (gRPC status " + std::to_string(status.error_code()) +
          "): see its log (" + runtime_folder() + "/server.log).";
-}
-
-bool means_no_answer(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
 }
 
 // The connection was found dead before anything was answered. A channel notices the end of its
@@ -408,7 +403,7 @@ void Server::start(const std::string& path) {
 
 EffectError Server::failure(const grpc::Status& status, Urgency urgency) {
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return no_answer(urgency);
-  if (means_no_answer(status)) return unanswered();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) return unanswered();
   return EffectError(sentence(status));
 }
 
