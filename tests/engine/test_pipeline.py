@@ -1,6 +1,6 @@
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from engine import pipeline
 from engine.errors import CancelledError, InvalidValueError, NotFoundError
 from engine.media.color import to_painting_space
 from engine.motion.flow import DisFlow
+from engine.motion.warp import warp
 from engine.pipeline import StoredPicture, execute
 from engine.plan import Address, Blend, Paint, Plan, Propagate, Recipe, SourceFacts, make_plan
 from engine.propagation.blend import Side, choose, evidence, mix
@@ -38,6 +39,17 @@ SETTINGS = RenderSettings(
     translation=TranslationSettings(painter="style", prompt="mosaic", strength=1.0),
     propagation=PropagationSettings(search_vote_iterations=1),
 )
+
+
+CHANGED: list[dict[str, float]] = [
+    {"patch_size": 7},
+    {"uniformity": 0.0},
+    {"search_vote_iterations": 1},
+    {"color_weight": 0.0},
+    {"edge_weight": 8.0},
+    {"position_weight": 50.0},
+    {"temporal_weight": 9.0},
+]
 
 
 @dataclass
@@ -126,13 +138,14 @@ def plan_of(
     *,
     cuts: Iterable[int] = (),
     recipes: Callable[[TranslationSettings], Recipe] = recipe_of,
+    frames: FrameRange | None = None,
 ) -> Plan:
     digests = {index: footage.digest(index) for index in footage.clip.frame_range.indices}
     return make_plan(
         SourceFacts(footage.clip.frame_range, digests, frozenset(cuts)),
         [key if isinstance(key, KeyFrame) else KeyFrame(key) for key in keys],
         SETTINGS,
-        footage.clip.frame_range,
+        frames or footage.clip.frame_range,
         recipes,
     )
 
@@ -201,21 +214,51 @@ def test_nothing_is_carried_or_blended_across_a_cut(footage: Footage, report: "R
     assert sorted([3, 8, *(step.frame for step in steps)]) == list(range(12))
 
 
-def test_a_blend_takes_both_sides_at_its_own_frame(footage: Footage, report: "Recorder") -> None:
-    plan = plan_of(footage, [0, 3])
+def test_a_blend_takes_both_sides_at_its_own_frame_and_brings_the_choice_along(
+    footage: Footage, report: "Recorder"
+) -> None:
+    plan = plan_of(footage, [0, 11])
     store = run(footage, plan, report)
-    first = plan.intervals[0].blends[0]
+    choice: FloatArray | None = None
+    for blend in plan.intervals[0].blends:
+        frame = blend.frame
+        assert blend.left.frame == blend.right.frame == frame
+        left = side_of(store, blend.left, distance=frame)
+        right = side_of(store, blend.right, distance=11 - frame)
+        if choice is not None:
+            now, before = (to_painting_space(footage.read(index)) for index in (frame, frame - 1))
+            choice = warp(choice, DisFlow().estimate(now, before))
+        for_right = evidence(left, right)
+        choice = choose(for_right, choice)
+        expected = mix(left, right, for_right, choice)
+        rounded = expected.astype(np.float16).astype(np.float32)
+        assert np.abs(store.load(blend.address).pixels - rounded).max() < 1e-6
 
-    def side(step: Propagate, distance: int) -> Side:
-        stored = store.load(step.address)
-        assert stored.patch_error is not None
-        return Side(stored.pixels, stored.patch_error, distance)
 
-    assert first.left.frame == first.right.frame == 1
-    left, right = side(first.left, 1), side(first.right, 2)
-    for_right = evidence(left, right)
-    expected = mix(left, right, for_right, choose(for_right, None))
-    assert np.abs(store.load(first.address).pixels - expected).max() < 1e-3
+def side_of(store: Memory, step: Propagate, distance: int) -> Side:
+    stored = store.load(step.address)
+    assert stored.patch_error is not None
+    return Side(stored.pixels, stored.patch_error, distance)
+
+
+@pytest.mark.parametrize("changed", CHANGED, ids=lambda changed: "-".join(changed))
+def test_every_propagation_setting_changes_what_is_carried(
+    footage: Footage, report: "Recorder", changed: dict[str, float]
+) -> None:
+    before = replace(SETTINGS.propagation, search_vote_iterations=2)
+    plan = plan_of(footage, [0], frames=FrameRange(0, 3))
+    carried = []
+    for propagation in (before, replace(before, **changed)):  # type: ignore[arg-type]
+        store, settings = Memory(), replace(SETTINGS, propagation=propagation)
+        execute(plan, footage, settings, store, report, DisFlow())
+        carried.append(store.load(plan.pictures[3]).pixels)
+    assert np.abs(carried[0] - carried[1]).max() > 0.01
+
+
+def test_no_propagation_setting_is_left_out() -> None:
+    assert {name for changed in CHANGED for name in changed} == {
+        field.name for field in fields(PropagationSettings)
+    }
 
 
 def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(

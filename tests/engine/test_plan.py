@@ -22,7 +22,12 @@ from engine.plan import (
     needed_sources,
     shots,
 )
-from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
+from engine.settings import (
+    PropagationSettings,
+    RenderSettings,
+    SourceSettings,
+    TranslationSettings,
+)
 from engine.types import FrameRange, KeyFrame
 
 CLIP = FrameRange(0, 30)
@@ -185,6 +190,22 @@ def test_changed_pixels_of_a_frame_make_stale_what_was_made_from_them() -> None:
     assert to_do[Paint] == set()
     assert to_do[Blend] == set(range(1, 10))
     assert to_do[Propagate] == set(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("source", "settings"),
+    [
+        (replace(facts(), digests={**facts().digests, 0: "other"}), RenderSettings()),
+        (facts(), RenderSettings(source=SourceSettings(color_space="acescg"))),
+    ],
+    ids=["pixels of the key frame", "colour space"],
+)
+def test_what_a_painted_picture_is_compared_with_is_part_of_what_is_carried(
+    source: SourceFacts, settings: RenderSettings
+) -> None:
+    key = KeyFrame(0, take="painted by hand")
+    to_do = frames_to_do(plan_of(key, source=source, settings=settings), addresses(plan_of(key)))
+    assert to_do[Propagate] == set(range(1, 31))
 
 
 def test_nothing_crosses_a_cut() -> None:
