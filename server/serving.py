@@ -103,11 +103,14 @@ def run_server(options: ServerOptions) -> None:
     # Blocked in every thread and waited for: a handler was seen not to wake the main thread when
     # the signal came while the worker was being started.
     ending = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    with serve(options) as server:
-        log.info("process %d answers at %s", os.getpid(), server.socket)
-        signal.sigwait(ending)
-        log.info("process %d ends", os.getpid())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        with serve(options) as server:
+            log.info("process %d answers at %s", os.getpid(), server.socket)
+            signal.sigwait(ending)
+            log.info("process %d ends", os.getpid())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listening(socket: Path, sessions: Sessions, jobs: Jobs, changes: Changes) -> grpc.Server:

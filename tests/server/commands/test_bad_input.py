@@ -1,6 +1,7 @@
 """What a person may hand over, and the one sentence that answers it."""
 
 import resource
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,5 +181,6 @@ def test_a_second_server_gives_way_to_the_first(inbetween: Any, movie: Any, tmp_
     assert inbetween("sessions").exit_code == 0
     assert "already: inbetween serve --stop" in refused(inbetween("serve"), code=1)
     assert "Another render server" in refused(inbetween("serve", "--foreground"), code=1)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())  # Ctrl-C is heard as before
     result = inbetween("render", movie("clip.mp4"), "--keys", "0", "--out", tmp_path / "out.mp4")
     assert result.exit_code == 0
