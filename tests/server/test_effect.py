@@ -329,6 +329,22 @@ def test_a_waiting_call_that_ends_cancels_the_work_only_it_asked_for(
     assert end == JobState.JOB_STATE_CANCELLED
 
 
+def test_a_waiting_call_that_ends_leaves_the_work_that_the_panel_asked_for(
+    effect: Effect, render_server: RunningServer
+) -> None:
+    session_id = effect.render(0).session_id
+    effect.send(session_id, range(1, 12))
+    with paused(render_server.jobs.worker_process_id):
+        asked = effect.caller.render.StartJob(StartJobRequest(session_id=session_id)).job
+        call = effect.call(1, wait=True)
+        assert begun(call).id == asked.id
+        call.cancel()
+        time.sleep(0.2)
+    with effect.caller.watching(session_id) as events:
+        end = list(jobs_until_end(events, asked.id))[-1].state
+    assert end == JobState.JOB_STATE_DONE
+
+
 @contextmanager
 def paused(process: int | None) -> Iterator[None]:
     assert process is not None
