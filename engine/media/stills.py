@@ -77,6 +77,6 @@ class StillsSource:
             where = self.clip.frame_range
             raise NotFoundError(
                 f"{self.clip.source} has no frame {index}: it has {where.first} to {where.last}"
-                f"{'' if index not in where else ', with gaps'}."
+                f"{'' if index not in where else ' with gaps: put the missing pictures back'}."
             )
         return path
