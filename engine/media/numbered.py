@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_NUMBER = re.compile(r"%(?:0(\d+))?d|(#+)")
+_NUMBER = re.compile(r"%(?:0(\d{1,2}))?d|(#+)")
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,18 @@ def open_source(path: Path, notice: Notice = _log.warning) -> FrameSource:
 
     `notice` is told what is missing from a damaged clip that can still be used.
 
-    Raises NotFoundError where there is no such file, UnreadableMediaError where it is no clip.
+    Raises NotFoundError where there is no such file, UnreadableMediaError where it is no clip or
+    may not be read.
     """
+    try:
+        return _opened(path, notice)
+    except OSError as error:
+        raise UnreadableMediaError(
+            f"{path} cannot be read ({error.strerror}): check its name and its permissions."
+        ) from error
+
+
+def _opened(path: Path, notice: Notice) -> FrameSource:
     numbered = NumberedFiles.parse(path)
     if numbered is not None:
         return StillsSource.of_sequence(numbered, notice)

@@ -13,6 +13,9 @@ from engine.types import Clip, Frame, FrameRange
 SEQUENCE_RATE = Fraction(24)
 """Picture files do not tell their rate; this is film's."""
 
+_MOST_FRAMES = 1_000_000
+_LARGEST_NUMBER = 2**31 - 1
+
 
 class StillsSource:
     """Picture files, each the frame of its number; a still alone is frame 0.
@@ -49,7 +52,13 @@ class StillsSource:
         files = numbered.existing()
         if not files:
             raise NotFoundError(f"{numbered} does not exist: check the folder and the name.")
-        gaps = sorted(set(range(min(files), max(files))) - set(files))
+        span = FrameRange(min(files), max(files))
+        if span.last > _LARGEST_NUMBER or len(span) > _MOST_FRAMES:
+            raise UnreadableMediaError(
+                f"{numbered} is numbered from {span.first} to {span.last}: number at most "
+                f"{_MOST_FRAMES} pictures one after the other, up to {_LARGEST_NUMBER}."
+            )
+        gaps = [index for index in span.indices if index not in files]
         if gaps:
             notice(f"{numbered} lacks {len(gaps)} pictures, the first of them number {gaps[0]}.")
         return cls(str(numbered), files)
