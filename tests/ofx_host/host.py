@@ -28,7 +28,10 @@ from numpy.typing import NDArray
 
 from engine.types import FrameSize
 
-BUILD = Path(__file__).parents[2] / "build" / "plugin"
+BUILD = Path(
+    os.environ.get("INBETWEEN_OFX_BUILD") or Path(__file__).parents[2] / "build" / "plugin"
+)
+"""Where effect and host were built; the variable names another folder."""
 EXECUTABLE = BUILD / "ofx_host"
 BUNDLE = BUILD / "Inbetween.ofx.bundle"
 FILTER = "OfxImageEffectContextFilter"
