@@ -121,8 +121,8 @@ class Database:
             self._migrate(path)
         except sqlite3.Error as error:
             raise StorageError(
-                f"The server's state in {path} cannot be opened ({error}): make room where its disk "
-                "is full, otherwise move the file away, and start again."
+                f"The server's state in {path} cannot be opened ({error}): make room where its "
+                "disk is full, otherwise move the file away, and start again."
             ) from error
 
     def close(self) -> None:
