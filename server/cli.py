@@ -98,6 +98,13 @@ def render(
         str,
         typer.Option(metavar="fit|crop|refuse", help="What to do with a painting of another size."),
     ] = "refuse",
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A movie, pictures or one picture: white is painted, black stays source. It "
+            "costs no rendering and is for this result only."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Leave the clip's session alone and begin another.")
@@ -121,6 +128,7 @@ def render(
             keys=keys,
             paintings=painting or [],
             size_rule=size_rule,
+            mask=mask,
             settings=settings,
             fresh=fresh,
         )

@@ -124,7 +124,7 @@ class FrameRendering:
 
     def _frame(self) -> Iterator[RenderFrameResponse]:
         request, session = self._request, self._session
-        frame = session.folder.load_result(self._index, session.sequence[self._index])
+        frame = session.read_result(self._index)
         if request.HasField("size"):
             frame = resized(frame, frame_size_of(request.size))
         if request.alpha in ALPHA_OF:

@@ -16,11 +16,11 @@ from engine.errors import (
     NotFoundError,
     UnreadableMediaError,
 )
-from engine.media.color import to_painting_space
+from engine.media.color import from_painting_space, to_painting_space
 from engine.media.picture import fit_picture, read_picture
 from engine.media.source import FrameSource
 from engine.plan import Paint, Plan, SourceFacts, address_of, needed_sources
-from engine.types import Clip, FloatArray, Frame, FrameRange, Precision
+from engine.types import Alpha, Clip, FloatArray, Frame, FrameRange, Precision
 from server import state as rules
 from server.changes import Changes, Topic
 from server.convert import session_message
@@ -282,6 +282,15 @@ class Session:
             return self._plan
 
     # Pictures.
+
+    def read_result(self, index: int) -> Frame:
+        """What the sequence holds, in the colour space and with the alpha of its source frame."""
+        delivered = self.sequence[index]
+        if delivered.kind.alpha != Alpha.STRAIGHT.value or not self.is_ready(index):
+            return self.folder.load_result(index, delivered)
+        # An EXR is premultiplied: what the alpha hides is the source's to tell.
+        shown = self.folder.load_display(index)
+        return from_painting_space(shown.pixels[..., :3], self.read_source(index))
 
     def add_take(self, paint: Paint) -> None:
         """Enters a painting in the books, once."""

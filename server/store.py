@@ -139,10 +139,10 @@ class HostSource:
 
 
 def displayed(frame: Frame) -> Frame:
-    """A frame as a screen shows it: straight sRGB."""
+    """A frame as a screen shows it: straight sRGB, all of it numbers."""
     rgb = to_painting_space(frame)
     alpha = Alpha.OPAQUE if frame.alpha is Alpha.OPAQUE else Alpha.STRAIGHT
-    pixels = np.dstack([rgb, frame.pixels[..., 3]])
+    pixels = np.dstack([rgb, np.nan_to_num(frame.pixels[..., 3])])
     return replace(frame, pixels=pixels, color_space="srgb", alpha=alpha)
 
 

@@ -39,6 +39,8 @@ def to_painting_space(frame: Frame) -> FloatArray:
 def from_painting_space(rgb: FloatArray, like: Frame) -> Frame:
     """`rgb` [H, W, 3] as a frame in the colour space and with the alpha of `like`.
 
+    What a straight alpha hides keeps the colours of `like`: another effect may show it again.
+
     Raises InvalidValueError for an unknown colour space or another size.
     """
     if rgb.shape != (*like.pixels.shape[:2], 3):
@@ -54,6 +56,8 @@ def from_painting_space(rgb: FloatArray, like: Frame) -> Frame:
     )
     if like.alpha is Alpha.PREMULTIPLIED:
         pixels[..., :3] *= pixels[..., 3:]
+    if like.alpha is Alpha.STRAIGHT:
+        np.copyto(pixels, like.pixels, where=like.pixels[..., 3:] == 0)
     return replace(like, pixels=pixels)
 
 

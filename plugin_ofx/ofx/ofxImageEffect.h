@@ -84,6 +84,7 @@ typedef struct OfxImageMemoryStruct* OfxImageMemoryHandle;
 
 #define kOfxImageClipPropConnected "OfxImageClipPropConnected"
 #define kOfxImageClipPropOptional "OfxImageClipPropOptional"
+#define kOfxImageClipPropIsMask "OfxImageClipPropIsMask"
 #define kOfxImageClipPropFieldExtraction "OfxImageClipPropFieldExtraction"
 
 #define kOfxImagePropData "OfxImagePropData"

@@ -20,6 +20,7 @@ v1::PixelType pixel_type_of(const std::string& depth) {
 int channels_of(const std::string& components) {
   if (components == kOfxImageComponentRGBA) return 4;
   if (components == kOfxImageComponentRGB) return 3;
+  if (components == kOfxImageComponentAlpha) return 1;
   throw HostError(kOfxStatErrUnsupported, "The components " + components + " were not declared.");
 }
 
@@ -55,14 +56,6 @@ void copy_pixels(const std::byte* from, int from_channels, std::byte* to, int to
     to += size * 3;
     if (to_channels == 4) to = write_opaque(to, type);
   }
-}
-
-OfxRectI intersect(const OfxRectI& a, const OfxRectI& b) {
-  OfxRectI both{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2),
-                std::min(a.y2, b.y2)};
-  both.x2 = std::max(both.x1, both.x2);
-  both.y2 = std::max(both.y1, both.y2);
-  return both;
 }
 
 void clear_row(const Image& output, int y, int x1, int x2) {
@@ -132,6 +125,22 @@ size_t WireFrame::row_bytes() const {
 }
 
 std::optional<Image> Image::fetch(OfxImageClipHandle clip, OfxTime time) {
+  std::optional<Image> image = lend(clip, time);
+  if (image && !image->has_pixels()) {
+    throw HostError(kOfxStatFailed, "The host gave an image without pixels.");
+  }
+  if (image && image->channels_ == 1) {
+    throw HostError(kOfxStatErrUnsupported, "A picture of one channel was not declared.");
+  }
+  return image;
+}
+
+std::optional<Image> Image::fetch_mask(OfxImageClipHandle clip, OfxTime time) {
+  std::optional<Image> image = lend(clip, time);
+  return image && image->has_pixels() ? std::move(image) : std::nullopt;
+}
+
+std::optional<Image> Image::lend(OfxImageClipHandle clip, OfxTime time) {
   OfxPropertySetHandle handle = nullptr;
   const OfxStatus status = host().effects->clipGetImage(clip, time, nullptr, &handle);
   if (status != kOfxStatOK || handle == nullptr) return std::nullopt;
@@ -154,9 +163,6 @@ void Image::describe() {
   alpha_ = alpha_of(
       properties.find_string(kOfxImageEffectPropPreMultiplication).value_or(kOfxImagePreMultiplied),
       channels_);
-  if (data_ == nullptr || width() <= 0 || height() <= 0) {
-    throw HostError(kOfxStatFailed, "The host gave an image without pixels.");
-  }
 }
 
 Image::Image(Image&& other) noexcept
@@ -209,6 +215,19 @@ void put(const WireFrame& frame, const OfxRectI& place, const Image& output, Ofx
   });
 }
 
+OfxRectI intersect(const OfxRectI& a, const OfxRectI& b) {
+  OfxRectI both{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2),
+                std::min(a.y2, b.y2)};
+  both.x2 = std::max(both.x1, both.x2);
+  both.y2 = std::max(both.y1, both.y2);
+  return both;
+}
+
+void copy_run(const Image& source, const Image& output, int x, int y, int count) {
+  copy_pixels(source.pixel(x, y), source.channels(), output.pixel(x, y), output.channels(), count,
+              output.pixel_type());
+}
+
 void copy(const Image& source, const Image& output, OfxRectI window) {
   window = intersect(window, output.bounds());
   if (source.pixel_type() != output.pixel_type()) {
@@ -216,10 +235,8 @@ void copy(const Image& source, const Image& output, OfxRectI window) {
     throw HostError(kOfxStatErrFormat, "The host mixes pixel depths, which was not declared.");
   }
   const OfxRectI inside = intersect(window, source.bounds());
-  fill(output, window, inside, [&](int y) {
-    copy_pixels(source.pixel(inside.x1, y), source.channels(), output.pixel(inside.x1, y),
-                output.channels(), inside.x2 - inside.x1, output.pixel_type());
-  });
+  fill(output, window, inside,
+       [&](int y) { copy_run(source, output, inside.x1, y, inside.x2 - inside.x1); });
 }
 
 void clear(const Image& output, OfxRectI window) {

@@ -25,9 +25,11 @@ struct WireFrame {
 // from one to the next may be padded or negative, and its bounds may start anywhere.
 class Image {
  public:
-  // Nothing where the host has no image at that time. Throws HostError for a picture of a kind that
+  // Nothing where the host has no image at that time. Throws HostError for an image of a kind that
   // the effect did not declare.
   static std::optional<Image> fetch(OfxImageClipHandle clip, OfxTime time);
+  // As fetch; a mask may have one channel.
+  static std::optional<Image> fetch_mask(OfxImageClipHandle clip, OfxTime time);
 
   Image(Image&& other) noexcept;
   Image& operator=(Image&&) = delete;
@@ -38,7 +40,7 @@ class Image {
   int height() const { return bounds_.y2 - bounds_.y1; }
   v1::PixelType pixel_type() const { return pixel_type_; }
   v1::Alpha alpha() const { return alpha_; }
-  // 3 or 4.
+  // 3 or 4, or 1 of a mask.
   int channels() const { return channels_; }
   size_t channel_bytes() const;
   // The pixel at `x` in row `y`, both inside the bounds.
@@ -46,7 +48,9 @@ class Image {
 
  private:
   explicit Image(OfxPropertySetHandle handle);
+  static std::optional<Image> lend(OfxImageClipHandle clip, OfxTime time);
   void describe();
+  bool has_pixels() const { return data_ != nullptr && width() > 0 && height() > 0; }
 
   OfxPropertySetHandle handle_;
   std::byte* data_ = nullptr;
@@ -65,6 +69,12 @@ WireFrame pack(const Image& image, int index);
 // Writes the frame where `place` lies, and nothing around it; inside `window` only. The frame has
 // the size of `place` and the pixel type of the output.
 void put(const WireFrame& frame, const OfxRectI& place, const Image& output, OfxRectI window);
+
+// What both cover; empty where they do not meet.
+OfxRectI intersect(const OfxRectI& a, const OfxRectI& b);
+
+// Copies `count` pixels from `x` on in row `y` bit by bit; both hold them, in one pixel type.
+void copy_run(const Image& source, const Image& output, int x, int y, int count);
 
 // Copies the source bit by bit, with nothing around it; inside `window` only.
 void copy(const Image& source, const Image& output, OfxRectI window);

@@ -18,6 +18,9 @@ constexpr char kSourceFilePath[] = "OfxImageEffectPropSrcFilePath";
 constexpr char kSourceFrame[] = "OfxImageEffectPropSrcFrame";
 constexpr char kThumbnail[] = "kOfxImageClipPropThumbnail";
 
+// In the answer of GetClipPreferences the name of a property ends in the name of its clip.
+constexpr char kOutputComponents[] = "OfxImageClipPropComponents_Output";
+
 Properties properties_of(OfxImageEffectHandle effect) {
   OfxPropertySetHandle handle = nullptr;
   check(host().effects->getPropertySet(effect, &handle), "getPropertySet");
@@ -145,6 +148,31 @@ void Instance::store_session(OfxTime time) const {
   if (id.empty() || id == parameters_.text(kSessionId, time)) return;
   parameters_.set(kSessionMedia, media_digest());
   parameters_.set(kSessionId, id);
+}
+
+bool Instance::takes_mask() const {
+  return properties_.find_string(kOfxImageEffectPropContext) == kOfxImageEffectContextGeneral;
+}
+
+OfxImageClipHandle Instance::mask() const {
+  // A host may leave out what is optional.
+  OfxImageClipHandle mask = nullptr;
+  if (!takes_mask() ||
+      host().effects->clipGetHandle(effect_, kMaskClipName, &mask, nullptr) != kOfxStatOK) {
+    return nullptr;
+  }
+  return properties_of(mask).find_int(kOfxImageClipPropConnected) == 1 ? mask : nullptr;
+}
+
+bool Instance::describe_output(const Properties& answer) const {
+  if (!takes_mask()) return false;
+  const auto components = source_properties_.find_string(kOfxImageEffectPropComponents);
+  const auto alpha = source_properties_.find_string(kOfxImageEffectPropPreMultiplication);
+  if (components) answer.set(kOutputComponents, *components);
+  if (alpha == kOfxImagePreMultiplied || alpha == kOfxImageUnPreMultiplied) {
+    answer.set(kOfxImageEffectPropPreMultiplication, *alpha);
+  }
+  return true;
 }
 
 bool Instance::is_thumbnail() const { return source_properties_.find_int(kThumbnail) == 1; }

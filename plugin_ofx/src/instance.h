@@ -32,6 +32,8 @@ class Instance {
   const Parameters& parameters() const { return parameters_; }
   OfxImageClipHandle source() const { return source_; }
   OfxImageClipHandle output() const { return output_; }
+  // The clip that says what is painted; nothing where the host wired none in.
+  OfxImageClipHandle mask() const;
 
   // Source frame minus host time: from the action's arguments where the host tells the source
   // frame, otherwise from the last render, otherwise from the parameter.
@@ -48,10 +50,15 @@ class Instance {
   // Writes the session into the parameters; for the InstanceChanged action.
   void store_session(OfxTime time) const;
 
+  // The output is as the source, whatever a mask is: for the GetClipPreferences action. False: that
+  // it is already.
+  bool describe_output(const Properties& answer) const;
+
   // Whether the host renders a thumbnail.
   bool is_thumbnail() const;
 
  private:
+  bool takes_mask() const;
   std::string media_path() const;
   std::string media_digest() const;
 
@@ -62,6 +69,9 @@ class Instance {
   OfxImageClipHandle output_ = nullptr;
   Properties source_properties_;
 };
+
+// Only the general context guarantees that a host can wire in a second clip.
+inline constexpr char kMaskClipName[] = "Mask";
 
 // For the actions that begin and end an instance.
 void create_instance(OfxImageEffectHandle effect);

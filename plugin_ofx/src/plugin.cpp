@@ -48,25 +48,43 @@ void define_clip(OfxImageEffectHandle effect, const char* name) {
   }
 }
 
-void describe_in_context(OfxImageEffectHandle effect) {
+void define_mask(OfxImageEffectHandle effect) {
+  OfxPropertySetHandle handle = nullptr;
+  check(host().effects->clipDefine(effect, kMaskClipName, &handle), kMaskClipName);
+  const Properties clip(handle);
+  clip.set(kOfxImageEffectPropSupportedComponents, kOfxImageComponentAlpha, 0);
+  clip.set(kOfxImageEffectPropSupportedComponents, kOfxImageComponentRGBA, 1);
+  clip.set(kOfxImageEffectPropSupportedComponents, kOfxImageComponentRGB, 2);
+  clip.set(kOfxImageEffectPropSupportsTiles, 0);
+  clip.set(kOfxImageClipPropOptional, 1);
+  clip.set(kOfxImageClipPropIsMask, 1);
+}
+
+void describe_in_context(OfxImageEffectHandle effect, const Properties& arguments) {
   define_clip(effect, kOfxImageEffectSimpleSourceClipName);
   define_clip(effect, kOfxImageEffectOutputClipName);
+  if (arguments.find_string(kOfxImageEffectPropContext) == kOfxImageEffectContextGeneral) {
+    define_mask(effect);
+  }
   define_parameters(effect);
 }
 
-OfxStatus act(const std::string& action, OfxImageEffectHandle effect, const Properties& arguments) {
+OfxStatus act(const std::string& action, OfxImageEffectHandle effect, const Properties& arguments,
+              const Properties& answer) {
   if (action == kOfxActionLoad) {
     load_host();
   } else if (action == kOfxActionDescribe) {
     describe(effect);
   } else if (action == kOfxImageEffectActionDescribeInContext) {
-    describe_in_context(effect);
+    describe_in_context(effect, arguments);
   } else if (action == kOfxActionCreateInstance) {
     create_instance(effect);
   } else if (action == kOfxActionDestroyInstance) {
     destroy_instance(effect);
   } else if (action == kOfxActionInstanceChanged) {
     return instance_changed(effect, arguments);
+  } else if (action == kOfxImageEffectActionGetClipPreferences) {
+    return Instance(effect).describe_output(answer) ? kOfxStatOK : kOfxStatReplyDefault;
   } else if (action == kOfxImageEffectActionRender) {
     return render(effect, arguments);
   } else if (action != kOfxActionUnload) {
@@ -77,10 +95,10 @@ OfxStatus act(const std::string& action, OfxImageEffectHandle effect, const Prop
 
 // Nothing is ever thrown into the host.
 OfxStatus main_entry(const char* action, const void* handle, OfxPropertySetHandle arguments,
-                     OfxPropertySetHandle) {
+                     OfxPropertySetHandle answer) {
   try {
     auto* effect = static_cast<OfxImageEffectHandle>(const_cast<void*>(handle));
-    return act(action == nullptr ? "" : action, effect, Properties(arguments));
+    return act(action == nullptr ? "" : action, effect, Properties(arguments), Properties(answer));
   } catch (const HostError& error) {
     return error.status();
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 
 #include "errors.h"
 #include "instance.h"
+#include "mask.h"
 #include "messages.h"
 #include "server.h"
 #include "source_frames.h"
@@ -172,12 +173,15 @@ class Rendering {
   ProgressWindow progress_;
 };
 
-void show(const Outcome& outcome, const Image& source, const Image& output,
-          const OfxRectI& window) {
-  if (outcome.picture) {
-    put(*outcome.picture, source.bounds(), output, window);
-  } else {
-    copy(source, output, window);
+void show(const Outcome& outcome, const Instance& instance, const Arguments& arguments,
+          const Image& source, const Image& output) {
+  if (!outcome.picture) {
+    copy(source, output, arguments.window);
+    return;
+  }
+  put(*outcome.picture, source.bounds(), output, arguments.window);
+  if (OfxImageClipHandle mask = instance.mask()) {
+    restore_source(Image::fetch_mask(mask, arguments.time), source, output, arguments.window);
   }
 }
 
@@ -207,7 +211,7 @@ OfxStatus render(OfxImageEffectHandle effect, const Properties& given) {
     Rendering rendering(instance, arguments, given, *source, *output);
     waits = rendering.waits();
     const Outcome outcome = rendering.run();
-    show(outcome, *source, *output, arguments.window);
+    show(outcome, instance, arguments, *source, *output);
     if (!instance.is_thumbnail()) tell(outcome, effect);
     return kOfxStatOK;
   } catch (const Aborted&) {

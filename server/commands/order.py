@@ -34,7 +34,15 @@ class RenderOrder:
     """By hand, in place of the session's; None: those stay."""
     paintings: Mapping[int, Path]
     size_rule: SizeRule.ValueType
+    mask: Path | None
+    """Of this result only; None: all of each frame is painted."""
     settings: Mapping[str, Value | None]
+
+    @property
+    def files(self) -> list[Path]:
+        """What the result is made from."""
+        masks = [] if self.mask is None else [self.mask]
+        return [self.clip, *self.paintings.values(), *masks]
 
     @classmethod
     def parse(
@@ -48,6 +56,7 @@ class RenderOrder:
         keys: str,
         paintings: Sequence[str],
         size_rule: str,
+        mask: Path | None,
         settings: Mapping[str, Value | None],
     ) -> "RenderOrder":
         """Reads the command line; InvalidValueError or NotFoundError for what is wrong with it."""
@@ -60,6 +69,7 @@ class RenderOrder:
             keys=parse_keys(keys) if keys else None,
             paintings=parse_paintings(paintings),
             size_rule=_size_rule(size_rule),
+            mask=mask.absolute() if mask else None,
             settings=_with_whole_paths(_key_settings(settings, keys)),
         )
         for index in (*(order.keys or ()), *order.paintings):

@@ -1,8 +1,8 @@
 """`inbetween render`: a clip in, a movie or a sequence out."""
 
 import os
-from collections.abc import Iterable, Set
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Set
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import typer
@@ -19,12 +19,13 @@ from inbetween.v1.session_pb2 import (
 
 from engine.errors import CancelledError, InbetweenError, InvalidValueError
 from engine.media.color import from_painting_space, to_painting_space
+from engine.media.mask import ClipMask, open_mask, through_mask
 from engine.media.picture import SizeRule, fit_picture, read_picture
 from engine.media.source import FrameSource, open_source
 from engine.media.writer import check_output, open_writer
 from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
-from engine.types import Frame, FrameRange
+from engine.types import Clip, Frame, FrameRange
 from server.client import Answer, Client, connect
 from server.commands.options import apply_options
 from server.commands.order import RenderOrder
@@ -39,23 +40,35 @@ INTERRUPTED = 130
 def render_clip(order: RenderOrder) -> None:
     """Renders, writes the result and says what was done."""
     _check_folder(order.out.parent)
-    made_from = (order.clip, *order.paintings.values())
-    check_output(order.out, overwrite=order.overwrite, sources=made_from)
+    check_output(order.out, overwrite=order.overwrite, sources=order.files)
     with ProgressDisplay() as display, closing(open_source(order.clip, display.note)) as source:
         _check_frames(source.clip.frame_range, order)
         frames = order.frames or source.clip.frame_range
         display.show("Connecting to the render server")
-        with connect() as client:
+        with _opened_mask(order, source.clip, frames, display) as mask, connect() as client:
             display.show("Opening the clip")
             session = _prepare(client, order, source)
             try:
                 job = _run(client, session, frames, display)
-                sources = _write(client, session, source, order, frames, display)
+                sources = _write(client, session, source, mask, order, frames, display)
             except KeyboardInterrupt:
                 _say_stopped(client, session, order, frames)
                 raise typer.Exit(INTERRUPTED) from None
             session = client.session(session.id).session
     _summarise(order, session, frames, job, sources)
+
+
+@contextmanager
+def _opened_mask(
+    order: RenderOrder, clip: Clip, frames: FrameRange, display: ProgressDisplay
+) -> Iterator[ClipMask | None]:
+    """The mask that was asked for, with a picture for each of the frames."""
+    if order.mask is None:
+        yield None
+        return
+    with closing(open_mask(order.mask, clip, display.note)) as mask:
+        mask.check(frames)
+        yield mask
 
 
 def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session:
@@ -145,6 +158,7 @@ def _write(
     client: Client,
     session: Session,
     source: FrameSource,
+    mask: ClipMask | None,
     order: RenderOrder,
     frames: FrameRange,
     display: ProgressDisplay,
@@ -156,13 +170,13 @@ def _write(
         for done, index in enumerate(frames.indices):
             display.show(f"Writing {order.out.name}", done / len(frames), f"frame {index}")
             answer = client.read_frame(session.id, index)
-            writer.write(_finished(answer, source.read(index)))
+            writer.write(_finished(answer, source.read(index), mask))
             sources += answer.state == FrameState.FRAME_STATE_SOURCE
     return sources
 
 
-def _finished(answer: Answer, source: Frame) -> Frame:
-    """The result in the colour space and with the alpha of its source frame."""
+def _finished(answer: Answer, source: Frame, mask: ClipMask | None) -> Frame:
+    """The result in the colour space and with the alpha of its source frame, under the mask."""
     if answer.state == FrameState.FRAME_STATE_SOURCE:
         return source
     if answer.frame is None or answer.state != FrameState.FRAME_STATE_READY:
@@ -170,7 +184,8 @@ def _finished(answer: Answer, source: Frame) -> Frame:
             f"Frame {source.index} was changed by another client while the result was written: "
             "give the same command again."
         )
-    return from_painting_space(answer.frame.pixels[..., :3], source)
+    made = from_painting_space(answer.frame.pixels[..., :3], source)
+    return made if mask is None else through_mask(made, source, mask.coverage(source.index))
 
 
 def _frames_in(runs: Iterable[FrameRun], state: FrameState.ValueType, frames: FrameRange) -> int:

@@ -76,9 +76,12 @@ std::string list(const std::vector<Item>& items, std::string (*to_json)(const It
   return "[" + text + "]";
 }
 
-const std::map<std::string, std::function<void(const std::string&)>>& options() {
+using Options = std::map<std::string, std::function<void(const std::string&)>>;
+
+const Options& options() {
   static HostState& host = state();
   static Layout& layout = host.layout;
+  static Layout& mask = host.mask;
   const auto flag = [](bool& target) {
     return [&target](const std::string& value) { target = value == "1"; };
   };
@@ -91,7 +94,7 @@ const std::map<std::string, std::function<void(const std::string&)>>& options() 
   const auto text = [](std::string& target) {
     return [&target](const std::string& value) { target = value; };
   };
-  static const std::map<std::string, std::function<void(const std::string&)>> options = {
+  static const Options options = {
       {"file", [](const std::string& value) { layout.file = value; }},
       {"width", whole(layout.width)},
       {"height", whole(layout.height)},
@@ -109,6 +112,16 @@ const std::map<std::string, std::function<void(const std::string&)>>& options() 
       {"output_margin", whole(layout.output_margin)},
       {"window_inset", whole(layout.window_inset)},
       {"reduction", whole(layout.reduction)},
+      {"mask_file", [](const std::string& value) { mask.file = value; }},
+      {"mask_width", whole(mask.width)},
+      {"mask_height", whole(mask.height)},
+      {"mask_frames", whole(mask.frames)},
+      {"mask_depth", text(mask.depth)},
+      {"mask_components", text(mask.components)},
+      {"mask_premultiplication", text(mask.premultiplication)},
+      {"mask_offset_x", whole(mask.offset_x)},
+      {"mask_offset_y", whole(mask.offset_y)},
+      {"mask_reduction", whole(mask.reduction)},
       {"messages_v1", flag(host.messages_v1)},
       {"messages_v2", flag(host.messages_v2)},
       {"progress", flag(host.progress)},
@@ -376,11 +389,32 @@ std::unique_ptr<OfxImageEffectStruct> Commands::described_in(Plugin& plugin,
   return effect;
 }
 
+// The layout of the output, as the plugin prefers it. Premultiplied if an input is, by default.
+Layout Commands::output_layout(Instance& instance) {
+  Layout layout = state().layout;
+  for (const auto& [name, clip] : instance.effect->clips) {
+    const Layout& input = layout_of(name);
+    if (!input.file.empty() && input.premultiplication == kOfxImagePreMultiplied) {
+      layout.premultiplication = kOfxImagePreMultiplied;
+    }
+  }
+  OfxPropertySetStruct preferences("the answer of GetClipPreferences");
+  preferences.define("OfxImageClipPropComponents_Output", {std::string(kOfxImageComponentRGBA)});
+  preferences.define(kOfxImageEffectPropPreMultiplication, {layout.premultiplication});
+  const OfxStatus status = act(*instance.plugin, kOfxImageEffectActionGetClipPreferences,
+                               instance.effect.get(), nullptr, &preferences, 0);
+  if (status != kOfxStatOK) return layout;
+  layout.components = preferences.get<std::string>("OfxImageClipPropComponents_Output", 0, "");
+  layout.premultiplication =
+      preferences.get<std::string>(kOfxImageEffectPropPreMultiplication, 0, "");
+  return layout;
+}
+
 std::string Commands::render_one(Instance& given, double time, const std::string& path) {
-  const Layout& layout = state().layout;
   Instance fresh;
   if (recreate_) fresh = copy_of(given);
   Instance& instance = recreate_ ? fresh : given;
+  const Layout layout = output_layout(instance);
   HostImage output(layout, layout.output_bounds(), true);
   const auto began = std::chrono::steady_clock::now();
   const OfxStatus status = render_action(instance, time, output);

@@ -48,6 +48,7 @@ class Commands {
                 OfxPropertySetHandle in, OfxPropertySetHandle out, double time);
   OfxStatus changed(Instance& instance, const std::string& name, double time);
   std::unique_ptr<OfxImageEffectStruct> described_in(Plugin& plugin, const std::string& context);
+  Layout output_layout(Instance& instance);
   std::string render_one(Instance& instance, double time, const std::string& path);
   OfxStatus render_action(Instance& instance, double time, HostImage& output);
   Instance copy_of(const Instance& instance);

@@ -37,7 +37,7 @@ void define_clip(OfxPropertySetStruct& properties, const std::string& name) {
   properties.define(kOfxPropLabel, {name});
   properties.define_empty<std::string>(kOfxImageEffectPropSupportedComponents);
   for (const char* flag : {kOfxImageEffectPropTemporalClipAccess, kOfxImageClipPropOptional,
-                           kOfxImageEffectPropSupportsTiles}) {
+                           kOfxImageClipPropIsMask, kOfxImageEffectPropSupportsTiles}) {
     properties.define(flag, {0});
   }
 }

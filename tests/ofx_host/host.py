@@ -41,7 +41,7 @@ DEPTHS: dict[str, np.dtype[Any]] = {
     "OfxBitDepthShort": np.dtype(np.uint16),
     "OfxBitDepthFloat": np.dtype(np.float32),
 }
-CHANNELS = {3: "OfxImageComponentRGB", 4: "OfxImageComponentRGBA"}
+CHANNELS = {1: "OfxImageComponentAlpha", 3: "OfxImageComponentRGB", 4: "OfxImageComponentRGBA"}
 
 Pixels = NDArray[Any]
 OptionValue = str | int | float | bool
@@ -154,6 +154,22 @@ class OfxHost:
             frames=count,
             depth=depth,
             components=CHANNELS[channels],
+            **options,
+        )
+
+    def feed_mask(self, frames: Pixels, **options: OptionValue) -> None:
+        """Wires `frames` [N, H, W, C] into the effect's mask; C is 1, 3 or 4."""
+        path = Path(self._folder.name) / "mask.raw"
+        frames.tofile(path)
+        count, height, width, channels = frames.shape
+        depth = next(name for name, dtype in DEPTHS.items() if dtype == frames.dtype)
+        self.option(
+            mask_file=str(path),
+            mask_width=width,
+            mask_height=height,
+            mask_frames=count,
+            mask_depth=depth,
+            mask_components=CHANNELS[channels],
             **options,
         )
 

@@ -21,6 +21,11 @@ std::vector<std::byte> read_frame(const Layout& layout, int frame) {
 
 }  // namespace
 
+int Layout::channels() const {
+  if (components == kOfxImageComponentAlpha) return 1;
+  return components == kOfxImageComponentRGBA ? 4 : 3;
+}
+
 int Layout::channel_bytes() const {
   if (depth == kOfxBitDepthByte) return 1;
   return depth == kOfxBitDepthShort ? 2 : 4;

@@ -37,7 +37,7 @@ struct Layout {
   // Images are made smaller by this whole number, as while scrubbing.
   int reduction = 1;
 
-  int channels() const { return components == kOfxImageComponentRGBA ? 4 : 3; }
+  int channels() const;
   int channel_bytes() const;
   int pixel_bytes() const { return channels() * channel_bytes(); }
   OfxRectI source_bounds() const;

@@ -68,17 +68,16 @@ OfxStatus clip_properties(OfxImageClipHandle clip, OfxPropertySetHandle* propert
   return kOfxStatOK;
 }
 
-OfxStatus source_image(double time, OfxPropertySetHandle* image) {
-  const Layout& layout = state().layout;
+OfxStatus input_image(const Layout& layout, double time, OfxPropertySetHandle* image) {
   if (!state().temporal_access && time != current_action().time) {
     if (!state().hides_missing_access) return kOfxStatFailed;
     time = current_action().time;
   }
   const int frame = static_cast<int>(time) - layout.first_time;
   if (frame < 0 || frame >= layout.frames) return kOfxStatFailed;
-  auto* source = new HostImage(layout, layout.source_bounds(), false);
-  source->load(layout, frame);
-  *image = source;
+  auto* input = new HostImage(layout, layout.source_bounds(), false);
+  input->load(layout, frame);
+  *image = input;
   ++current_action().images;
   ++state().fetched_images;
   return kOfxStatOK;
@@ -91,7 +90,9 @@ OfxStatus clip_image(OfxImageClipHandle clip, OfxTime time, const OfxRectD*,
     ledger().violation("an image was fetched");
     return kOfxStatFailed;
   }
-  if (clip->name != kOfxImageEffectOutputClipName) return source_image(time, image);
+  if (clip->name != kOfxImageEffectOutputClipName) {
+    return input_image(layout_of(clip->name), time, image);
+  }
   if (clip->effect->output == nullptr) return kOfxStatFailed;
   *image = clip->effect->output;
   ++current_action().images;
@@ -450,13 +451,17 @@ void describe_host() {
   host.define(kOfxImageEffectPropSupportsMultipleClipDepths, {0});
 }
 
+const Layout& layout_of(const std::string& clip) {
+  return clip == "Mask" ? state().mask : state().layout;
+}
+
 void describe_instance(OfxImageEffectStruct& effect) {
-  const Layout& layout = state().layout;
   if (!state().source_path.empty()) {
     effect.properties.define("OfxImageEffectPropSrcFilePath", {state().source_path});
   }
-  const double first = layout.first_time;
   for (auto& [name, clip] : effect.clips) {
+    const Layout& layout = layout_of(name);
+    const double first = layout.first_time;
     OfxPropertySetStruct& properties = clip->properties;
     properties.define(kOfxImageEffectPropPixelDepth, {layout.depth});
     properties.define(kOfxImageEffectPropComponents, {layout.components});
@@ -464,7 +469,7 @@ void describe_instance(OfxImageEffectStruct& effect) {
     properties.define(kOfxImagePropPixelAspectRatio, {layout.pixel_aspect});
     properties.define(kOfxImageEffectPropFrameRate, {layout.frame_rate});
     properties.define(kOfxImageEffectPropFrameRange, {first, first + layout.frames - 1});
-    properties.define(kOfxImageClipPropConnected, {1});
+    properties.define(kOfxImageClipPropConnected, {layout.file.empty() ? 0 : 1});
     if (state().thumbnail) properties.define("kOfxImageClipPropThumbnail", {1});
   }
 }

@@ -19,6 +19,8 @@ struct Message {
 
 struct HostState {
   Layout layout;
+  // The clip that is wired into "Mask"; without a file, none is.
+  Layout mask;
   // Suites that a host may lack.
   bool messages_v1 = true;
   bool messages_v2 = true;
@@ -52,5 +54,7 @@ OfxHost* ofx_host();
 
 // Sets what the host tells of itself; to be called when an option changed.
 void describe_host();
+// The layout of a clip by its name.
+const Layout& layout_of(const std::string& clip);
 // The properties of an instance and its clips that come from the host.
 void describe_instance(OfxImageEffectStruct& effect);

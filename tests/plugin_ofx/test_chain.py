@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -14,7 +15,7 @@ from inbetween.v1.session_pb2_grpc import SessionServiceStub
 
 from engine.types import FrameSize
 from server.serving import RunningServer
-from tests.ofx_host.host import Effect, OfxHost, Pixels
+from tests.ofx_host.host import GENERAL, Effect, OfxHost, Pixels
 
 SIZE = FrameSize(128, 72)
 COUNT = 6
@@ -117,6 +118,38 @@ def test_panel_and_effect_never_undo_each_others_settings(
         effect.render([0])
         settings = stored().settings.translation
         assert (settings.prompt, settings.strength) == ("pastel", 0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("meaning", ["OfxImageAlphaPremultiplied", "OfxImageAlphaUnPremultiplied"])
+def test_what_is_masked_or_transparent_stays_source_to_the_bit(
+    host: OfxHost, bunny: Path, request: pytest.FixtureRequest, dtype: Any, meaning: str
+) -> None:
+    top = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
+    rgb = host.feed_movie(bunny, SIZE, 2, first=40)[..., :3] / 255
+    alpha = np.linspace(-0.2, 1.2, SIZE.width).clip(0, 1) * np.ones((2, SIZE.height, 1))
+    straight = meaning == "OfxImageAlphaUnPremultiplied"
+    seen = rgb if straight else rgb * alpha[..., np.newaxis]
+    frames = (np.concatenate([seen, alpha[..., np.newaxis]], axis=-1) * top).astype(dtype)
+    masks = np.zeros((2, SIZE.height, SIZE.width, 1), dtype)
+    masks[:, 20:] = top
+    host.feed(frames, premultiplication=meaning)
+    host.feed_mask(masks)
+    host.option(interactive="0", source_path=f"/media/{request.node.name}.mov")
+    host.load()
+    effect = host.create(GENERAL)
+    effect.set("key_interval", 1)
+    (picture,) = effect.render([1])
+    assert picture.status == 0, host.messages()
+    result, source = picture.pixels, frames[1]
+    assert result[:20].tobytes() == source[:20].tobytes()
+    assert result[..., 3].tobytes() == source[..., 3].tobytes()
+    hidden = source[..., 3] == 0
+    assert result[hidden].tobytes() == source[hidden].tobytes()
+    painted = np.abs(result[20:, 80:, :3] / top - source[20:, 80:, :3] / top)
+    assert painted.mean() > 0.03
+    if not straight:
+        assert (result[..., :3] <= result[..., 3:]).all()
 
 
 def test_refused_setting_is_told_and_the_source_shown(host: OfxHost, effect: Effect) -> None:

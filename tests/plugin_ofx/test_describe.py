@@ -46,7 +46,14 @@ def test_effect_declares_its_clips_and_parameters_in_each_context(
     assert effect["OfxImageEffectPropSupportsTiles"] == [0]
     assert effect["OfxImageEffectPropTemporalClipAccess"] == [1]
     assert described["clips"]["Source"]["OfxImageEffectPropTemporalClipAccess"] == [1]
-    assert set(described["clips"]) == {"Source", "Output"}
+    assert set(described["clips"]) - {"Mask"} == {"Source", "Output"}
+
+
+def test_only_the_context_that_can_wire_it_in_offers_a_mask(loaded: OfxHost) -> None:
+    assert "Mask" not in loaded.describe(FILTER)["clips"]
+    mask = loaded.describe(GENERAL)["clips"]["Mask"]
+    assert mask["OfxImageClipPropOptional"] == [1]
+    assert mask["OfxImageClipPropIsMask"] == [1]
 
 
 def test_every_setting_is_a_parameter_with_its_range_and_default(loaded: OfxHost) -> None:

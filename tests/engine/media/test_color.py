@@ -66,6 +66,16 @@ def test_no_alpha_at_all_stays_finite() -> None:
     assert not painted.pixels.any()
 
 
+@pytest.mark.parametrize("space", SPACES)
+def test_what_a_straight_alpha_hides_keeps_its_bits(space: str) -> None:
+    before = frame(space, Alpha.STRAIGHT)
+    after = from_painting_space(np.zeros((8, 9, 3), np.float32), before)
+    hidden = before.pixels[..., 3] == 0
+    assert before.pixels[hidden][:, :3].any()
+    assert np.array_equal(after.pixels[hidden], before.pixels[hidden])
+    assert not after.pixels[~hidden][:, :3].any()
+
+
 def test_an_unknown_colour_space_is_refused_with_the_list() -> None:
     with pytest.raises(InvalidValueError, match=r"'rec2100'.*acescg"):
         to_painting_space(Frame(0, np.ones((1, 1, 4), np.float32), color_space="rec2100"))
