@@ -56,7 +56,7 @@ class RenderOrder:
         keys: str,
         paintings: Sequence[str],
         size_rule: str,
-        mask: Path | None,
+        mask: Path | None = None,
         settings: Mapping[str, Value | None],
     ) -> "RenderOrder":
         """Reads the command line; InvalidValueError or NotFoundError for what is wrong with it."""
