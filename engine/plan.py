@@ -170,17 +170,19 @@ def make_plan(
     settings: RenderSettings,
     frames: FrameRange,
     recipe_of: Callable[[TranslationSettings], Recipe],
+    flow_recipe: str,
 ) -> Plan:
     """Plans `frames`, in whole intervals: what lies between two key frames is one piece of work.
 
-    `recipe_of` tells what a painter's picture depends on. Frames whose digest is not known get no
-    steps and no picture: a host has not sent them yet.
+    `recipe_of` tells what a painter's picture depends on, `flow_recipe` all that optical flow
+    depends on besides two frames. Frames whose digest is not known get no steps and no picture: a
+    host has not sent them yet.
 
     Raises InvalidValueError for key frames outside the clip and for two at one frame.
     """
     check_key_frames(facts.frame_range, (key.index for key in key_frames))
     ordered = sorted(key_frames, key=lambda key: key.index)
-    builder = _Builder(facts, settings, recipe_of)
+    builder = _Builder(facts, settings, recipe_of, flow_recipe)
     paints: dict[int, Paint] = {}
     takes: dict[int, Address] = {}
     pictures: dict[int, Address] = {}
@@ -264,11 +266,17 @@ class _Builder:
         facts: SourceFacts,
         settings: RenderSettings,
         recipe_of: Callable[[TranslationSettings], Recipe],
+        flow_recipe: str,
     ) -> None:
         self._digests = facts.digests
         self._color_space = settings.source.color_space
         self._translation = settings.translation
-        self._propagation = asdict(settings.propagation)
+        self._propagation = {
+            **asdict(settings.propagation),
+            # What these two stand for, a weights file included.
+            "flow_estimator": flow_recipe,
+            "flow_weights": None,
+        }
         self._recipe_of = recipe_of
 
     def paint(self, key: KeyFrame, takes_before: Sequence[Address]) -> Paint:

@@ -50,6 +50,8 @@ class PropagationSettings:
     edge_weight: float = 0.5
     position_weight: float = 2.0
     temporal_weight: float = 0.5
+    flow_estimator: str = "dis"
+    flow_weights: str = ""
 
     def __post_init__(self) -> None:
         if self.patch_size % 2 == 0:

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from engine.errors import InbetweenError
+from engine.motion.estimators import flow_recipe_of
 from engine.plan import (
     Address,
     Blend,
@@ -18,12 +19,13 @@ from engine.plan import (
     make_plan,
     shots,
 )
-from engine.settings import RenderSettings, TranslationSettings
+from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
 from engine.translation.painters import recipe_of
 from engine.types import FrameRange, KeyFrame
 from server.database import TakeRecord
 
 RecipeOf = Callable[[TranslationSettings], Recipe]
+FlowRecipeOf = Callable[[PropagationSettings], str]
 Step = Paint | Propagate | Blend
 State = TypeVar("State", bound=int)
 
@@ -40,31 +42,47 @@ class PlanInputs:
 
 
 def make_session_plan(
-    inputs: PlanInputs, frames: FrameRange, recipe_of: RecipeOf = recipe_of
+    inputs: PlanInputs,
+    frames: FrameRange,
+    recipe_of: RecipeOf = recipe_of,
+    flow_recipe_of: FlowRecipeOf = flow_recipe_of,
 ) -> Plan:
     """The plan, with the takes that today's recipe made in use, whatever they were painted against.
 
     A take stays valid when an earlier key frame changes: it is marked as painted against an older
     one, and the editor decides whether to paint it again.
 
-    Raises what the painter says of settings that it cannot paint.
+    Raises what the painter says of settings that it cannot paint, and the flow estimator of those
+    that it cannot use.
     """
     facts, key_frames, settings = inputs.facts, inputs.key_frames, inputs.settings
+    flow_recipe = flow_recipe_of(settings.propagation)
     if any(take.painted_against for take in inputs.takes):
-        plan = make_plan(facts, key_frames, settings, facts.frame_range, recipe_of)
+        plan = make_plan(facts, key_frames, settings, facts.frame_range, recipe_of, flow_recipe)
         valid = _valid_takes(plan.paints, inputs.takes)
         key_frames = tuple(
             replace(key, take=valid[key.index]) if key.index in valid else key for key in key_frames
         )
-    return make_plan(facts, key_frames, settings, frames, recipe_of)
+    return make_plan(facts, key_frames, settings, frames, recipe_of, flow_recipe)
 
 
-def lenient_recipe_of(settings: TranslationSettings) -> Recipe:
-    """As `recipe_of`; settings that cannot be painted get a recipe that no take has."""
+def make_lenient_plan(inputs: PlanInputs, frames: FrameRange) -> Plan:
+    """As `make_session_plan`; what cannot be made gets addresses that no picture has."""
+    return make_session_plan(inputs, frames, _lenient_recipe_of, _lenient_flow_recipe_of)
+
+
+def _lenient_recipe_of(settings: TranslationSettings) -> Recipe:
     try:
         return recipe_of(settings)
     except InbetweenError as error:
         return Recipe(f"cannot be painted: {error}")
+
+
+def _lenient_flow_recipe_of(settings: PropagationSettings) -> str:
+    try:
+        return flow_recipe_of(settings)
+    except InbetweenError as error:
+        return f"cannot be estimated: {error}"
 
 
 def key_frames_only(plan: Plan, frames: FrameRange) -> Plan:

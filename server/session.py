@@ -27,7 +27,7 @@ from server.convert import session_message
 from server.database import Database, DeliveredFrame, FrameKind, HostFrame, TakeRecord
 from server.frames import ReceivedFrame, check_size
 from server.paintings import Painting
-from server.planning import PlanInputs, lenient_recipe_of, make_session_plan
+from server.planning import PlanInputs, make_lenient_plan
 from server.state import Rule, SessionState
 from server.store import SessionFolder, versions, write_json
 from server.worker import HostFrames, MediaFile
@@ -278,7 +278,7 @@ class Session:
                 except InbetweenError:
                     return None
                 frames = inputs.facts.frame_range
-                self._plan = make_session_plan(inputs, frames, lenient_recipe_of)
+                self._plan = make_lenient_plan(inputs, frames)
             return self._plan
 
     # Pictures.

@@ -23,7 +23,15 @@ from server.database import DeliveredFrame, FrameKind, HostFrame
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("inbetween", "numpy", "opencv-python-headless", "onnxruntime", "torch", "diffusers")
+PACKAGES = (
+    "inbetween",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "diffusers",
+)
 """Whose versions may change a picture."""
 
 

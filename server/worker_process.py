@@ -16,7 +16,7 @@ from engine.errors import CancelledError, InbetweenError, OutOfMemoryError
 from engine.media.color import to_painting_space
 from engine.media.source import FrameSource
 from engine.motion.cuts import find_cuts
-from engine.motion.flow import DisFlow
+from engine.motion.estimators import flow_estimator
 from engine.pipeline import execute
 from engine.report import Stage
 from engine.types import FloatArray
@@ -134,7 +134,10 @@ def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
 
 def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
     store = DiskStore(task.folder, task.plan.paints, task.delivered, desk.deliver)
-    execute(task.plan, source, task.settings, store, desk, DisFlow())
+    flow = flow_estimator(task.settings.propagation, desk.notice)
+    if task.plan.intervals:
+        flow.prepare()
+    execute(task.plan, source, task.settings, store, desk, flow)
 
 
 if __name__ == "__main__":

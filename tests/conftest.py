@@ -88,3 +88,16 @@ def render_server() -> Iterator[RunningServer]:
         options = ServerOptions(place / "server.sock", place / "server.lock", place / "home")
         with serve(options) as server:
             yield server
+
+
+@pytest.fixture(scope="session")
+def gmflow_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of GMFlow as the published ones are laid out, with random weights."""
+    import torch
+
+    from engine.motion.gmflow_network import GmFlowNetwork
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "gmflow.pth"
+    torch.save({"model": GmFlowNetwork().state_dict()}, path)
+    return path

@@ -16,8 +16,21 @@ class FlowEstimator(Protocol):
     def name(self) -> str:
         """What to call it in messages and in what is written beside a render."""
 
+    @property
+    def recipe(self) -> str:
+        """All that its flows depend on besides the two pictures, for the addresses of a plan.
+
+        Cheap, and imports no torch. Raises InbetweenError where it cannot work: a package that is
+        not installed, a weights file that does not exist.
+        """
+
+    def prepare(self) -> None:
+        """Loads what it needs, which the first flow would do as well: whoever has long work to do
+        first learns of what is missing before it. Raises InbetweenError.
+        """
+
     def estimate(self, first: FloatArray, second: FloatArray) -> Flow:
-        """The flow from `first` to `second`, both [H, W, 3] in painting space."""
+        """The flow from `first` to `second`, both [H, W, 3] of any size, in painting space."""
 
 
 class DisFlow:
@@ -27,10 +40,14 @@ class DisFlow:
     """
 
     name = "dis"
+    recipe = "dis"
 
     _SMALLEST_SIDE = 32
     """OpenCV 5.0 refuses pictures of less than 12 pixels a side and crashes at 40x12: smaller ones
     are continued by their border."""
+
+    def prepare(self) -> None:
+        pass
 
     def estimate(self, first: FloatArray, second: FloatArray) -> Flow:
         """The flow from `first` to `second`, both [H, W, 3] in painting space."""

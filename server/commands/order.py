@@ -16,7 +16,7 @@ SIZE_RULES = {
     "fit": SizeRule.SIZE_RULE_FIT,
     "crop": SizeRule.SIZE_RULE_CROP,
 }
-MODELS = ("model", "controlnet")
+MODELS = ("model", "controlnet", "flow_weights")
 """The settings that name files or folders."""
 
 

@@ -23,6 +23,7 @@ from engine.media.mask import ClipMask, open_mask, through_mask
 from engine.media.picture import SizeRule, fit_picture, read_picture
 from engine.media.source import FrameSource, open_source
 from engine.media.writer import check_output, open_writer
+from engine.motion.estimators import flow_recipe_of
 from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
 from engine.types import Clip, Frame, FrameRange
@@ -77,7 +78,9 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
         _check_painting(painting, source.read(index), SIZE_RULE_OF[order.size_rule])
     session = client.open_session(order.clip, fresh=order.fresh)
     settings = apply_options(session.settings, order.settings)
-    recipe_of(settings_of(settings).translation)  # Raises what the painter says of them.
+    wanted = settings_of(settings)
+    recipe_of(wanted.translation)  # Raises what the painter says of them.
+    flow_recipe_of(wanted.propagation)  # Likewise.
     if settings != session.settings:
         session = client.update_settings(session.id, settings)
     if order.keys is not None:

@@ -147,6 +147,7 @@ def plan_of(
         SETTINGS,
         frames or footage.clip.frame_range,
         recipes,
+        flow_recipe="dis",
     )
 
 
@@ -256,7 +257,8 @@ def test_every_propagation_setting_changes_what_is_carried(
 
 
 def test_no_propagation_setting_is_left_out() -> None:
-    assert {name for changed in CHANGED for name in changed} == {
+    of_the_estimator = {"flow_estimator", "flow_weights"}  # which `execute` is given ready-made
+    assert {name for changed in CHANGED for name in changed} | of_the_estimator == {
         field.name for field in fields(PropagationSettings)
     }
 

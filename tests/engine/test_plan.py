@@ -54,9 +54,11 @@ def plan_of(
     settings: RenderSettings | None = None,
     frames: FrameRange = CLIP,
     recipe_of: RecipeOf = alone,
+    flow_recipe: str = "dis",
 ) -> Plan:
     key_frames = [key if isinstance(key, KeyFrame) else KeyFrame(key) for key in keys]
-    return make_plan(source or facts(), key_frames, settings or RenderSettings(), frames, recipe_of)
+    settings = settings or RenderSettings()
+    return make_plan(source or facts(), key_frames, settings, frames, recipe_of, flow_recipe)
 
 
 def addresses(plan: Plan) -> set[Address]:
@@ -181,6 +183,17 @@ def test_a_propagation_setting_keeps_the_takes() -> None:
     to_do = frames_to_do(plan_of(0, 10, settings=changed), addresses(before))
     assert to_do[Paint] == set()
     assert to_do[Propagate] == set(range(1, 31)) - {10}
+
+
+def test_another_flow_recipe_makes_stale_what_follows_the_flow_and_no_take() -> None:
+    """Which stands for both of its settings."""
+    before = addresses(plan_of(0, 10))
+    to_do = frames_to_do(plan_of(0, 10, flow_recipe="raft with these weights"), before)
+    assert to_do[Paint] == set()
+    assert to_do[Blend] == set(range(1, 10))
+    assert to_do[Propagate] == set(range(1, 31)) - {10}
+    renamed = RenderSettings(propagation=PropagationSettings(flow_weights="elsewhere.pth"))
+    assert addresses(plan_of(0, 10, settings=renamed)) == before
 
 
 def test_changed_pixels_of_a_frame_make_stale_what_was_made_from_them() -> None:

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from inbetween.v1.options_pb2 import Setting, setting
 from inbetween.v1.settings_pb2 import Settings
 
+from engine.motion.estimators import FLOW_ESTIMATORS
 from engine.settings import RenderSettings
 from engine.translation.painters import describe_painters
 
@@ -95,6 +96,11 @@ def test_the_painters_on_offer_are_those_that_exist() -> None:
     _, painter = FIELDS["painter"]
     offered = {choice.value for choice in annotation(painter).choices}
     assert offered == {painter.name for painter in describe_painters()}
+
+
+def test_the_flow_estimators_on_offer_are_those_that_exist() -> None:
+    _, estimator = FIELDS["flow_estimator"]
+    assert [choice.value for choice in annotation(estimator).choices] == list(FLOW_ESTIMATORS)
 
 
 def test_settings_concern_painters_that_exist() -> None:
