@@ -16,7 +16,7 @@ def _dis(weights: str, _tell: Tell) -> FlowEstimator:
     if weights:
         raise InvalidValueError(
             f'flow_weights is "{weights}", and the flow estimator dis has no weights: choose '
-            "another flow_estimator, or leave flow_weights empty."
+            "another flow_estimator, or empty flow_weights."
         )
     return DisFlow()
 

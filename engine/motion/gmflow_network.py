@@ -1,14 +1,15 @@
 """The network of "GMFlow: Learning Optical Flow via Global Matching" (Xu et al., CVPR 2022).
 
 Features of both pictures at an eighth of their size are made to know each other by a transformer
-(section 3.1.2 there); each cell of the first is matched with all cells of the second (3.1.1); the
-flow is then carried to cells without a match from cells that look alike (3.1.3), and brought to the
-size of the pictures. Modules have the names that the published checkpoints know.
+(section 3.2 there); each cell of the first is matched with all cells of the second (3.1); the flow
+is then carried to cells without a match from cells that look alike (3.3), and brought to the size
+of the pictures. Modules have the names that the published checkpoints know.
 
 Pictures are [1, 3, H, W] with sides that are multiples of 16, features [B, h, w, C] with h = H / 8.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +69,11 @@ def match(first: Tensor, second: Tensor) -> Tensor:
     x = torch.arange(width, device=first.device).expand(height, width)
     y = torch.arange(height, device=first.device)[:, None].expand(height, width)
     grid = torch.stack([x, y], dim=-1)[None].to(first)
-    return _weighted_mean(first, second, grid) - grid
+    return _attend_to_vectors(first, second, grid) - grid
 
 
 class _Propagation(nn.Module):
-    """Flow from cells that look alike (Eq. 5)."""
+    """Flow from cells that look alike, Eq. 6."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,20 +83,18 @@ class _Propagation(nn.Module):
     def forward(self, features: Tensor, flow: Tensor) -> Tensor:
         # The published weights were trained with keys made from queries, not from features.
         query = self.q_proj(features)
-        return _weighted_mean(query, self.k_proj(query), flow)
+        return _attend_to_vectors(query, self.k_proj(query), flow)
 
 
-def _weighted_mean(query: Tensor, key: Tensor, values: Tensor) -> Tensor:
-    """Softmax(query key^T / sqrt(C)) values over all cells; values [1, h, w, 2]."""
-    # As many channels as the features have: kernels that never hold all pairs need that.
-    padded = functional.pad(values, (0, CHANNELS - values.shape[-1]))
-    query, key, value = (tensor.reshape(1, 1, -1, CHANNELS) for tensor in (query, key, padded))
-    mean = functional.scaled_dot_product_attention(query, key, value)
-    return mean.view(padded.shape)[..., : values.shape[-1]]
+def _attend_to_vectors(query: Tensor, key: Tensor, vectors: Tensor) -> Tensor:
+    """The mean of `vectors` [1, h, w, 2] that each cell attends to."""
+    # With as many channels as keys have, which the kernels that never hold all pairs ask for.
+    padded = functional.pad(vectors, (0, CHANNELS - vectors.shape[-1]))
+    return _attend(query, key, padded)[..., : vectors.shape[-1]]
 
 
 class _Transformer(nn.Module):
-    """Six blocks; windows are shifted in every other one (Swin, Liu et al. 2021)."""
+    """Six blocks, Eq. 5; windows are shifted in every other one (Swin, Liu et al. 2021)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,9 +102,8 @@ class _Transformer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [2, h, w, C] of both pictures."""
-        mask = shift_mask(features)
         for number, layer in enumerate(self.layers):
-            features = layer(features, features.flip(0), mask if number % 2 else None)
+            features = layer(features, features.flip(0), shifted=number % 2 == 1)
         return features
 
 
@@ -117,9 +115,9 @@ class _Block(nn.Module):
         self.self_attn = _Attention()
         self.cross_attn_ffn = _CrossAttention()
 
-    def forward(self, features: Tensor, others: Tensor, mask: Tensor | None) -> Tensor:
-        features = features + self.self_attn(features, features, mask)
-        joined: Tensor = features + self.cross_attn_ffn(features, others, mask)
+    def forward(self, features: Tensor, others: Tensor, *, shifted: bool) -> Tensor:
+        features = features + self.self_attn(features, features, shifted=shifted)
+        joined: Tensor = features + self.cross_attn_ffn(features, others, shifted=shifted)
         return joined
 
 
@@ -134,11 +132,11 @@ class _Attention(nn.Module):
         self.merge = nn.Linear(CHANNELS, CHANNELS, bias=False)
         self.norm1 = nn.LayerNorm(CHANNELS)
 
-    def forward(self, features: Tensor, others: Tensor, mask: Tensor | None) -> Tensor:
-        """A mask stands for shifted windows."""
+    def forward(self, features: Tensor, others: Tensor, *, shifted: bool) -> Tensor:
         query, key, value = self.q_proj(features), self.k_proj(others), self.v_proj(others)
-        heard: Tensor = self.norm1(self.merge(attend_in_windows(query, key, value, mask)))
-        return heard
+        heard = attend_in_windows(query, key, value, shifted=shifted)
+        merged: Tensor = self.norm1(self.merge(heard))
+        return merged
 
 
 class _CrossAttention(_Attention):
@@ -154,53 +152,39 @@ class _CrossAttention(_Attention):
         )
         self.norm2 = nn.LayerNorm(CHANNELS)
 
-    def forward(self, features: Tensor, others: Tensor, mask: Tensor | None) -> Tensor:
-        heard = super().forward(features, others, mask)
+    def forward(self, features: Tensor, others: Tensor, *, shifted: bool) -> Tensor:
+        heard = super().forward(features, others, shifted=shifted)
         thought: Tensor = self.norm2(self.mlp(torch.cat([features, heard], dim=-1)))
         return thought
 
 
-def attend_in_windows(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention within windows, [B, h, w, C] each; shifted by half a window with a mask."""
-    _, height, width, _ = query.shape
-    shift = _shift(height, width) if mask is not None else (0, 0)
-    back = (-shift[0], -shift[1])
-    query, key, value = (_split(tensor.roll(back, (1, 2))) for tensor in (query, key, value))
-    message = functional.scaled_dot_product_attention(query, key, value, mask)
-    return _join(message, height, width).roll(shift, (1, 2))
+def attend_in_windows(query: Tensor, key: Tensor, value: Tensor, *, shifted: bool) -> Tensor:
+    """Attention within windows, [B, h, w, C] each.
 
-
-def shift_mask(features: Tensor) -> Tensor:
-    """Which cells of a shifted window are neighbours in the picture, [1, windows, cells, cells].
-
-    The last windows hold cells from opposite borders.
+    Windows that are shifted by half their size leave rows and columns of half windows at the
+    borders, which are windows of their own.
     """
-    _, height, width, _ = features.shape
-    wrapped = [
-        torch.arange(side, device=features.device) >= side - shift
-        for side, shift in zip((height, width), _shift(height, width), strict=True)
-    ]
-    region = 2 * wrapped[0].int()[:, None] + wrapped[1].int()
-    cells = _split(region[None, ..., None])
-    return cells == cells.transpose(-1, -2)
+    heard = torch.empty_like(query)
+    _, height, width, _ = query.shape
+    for rows in _windows(height, shifted=shifted):
+        for columns in _windows(width, shifted=shifted):
+            part = (slice(None), rows, columns)
+            heard[part] = _attend(query[part], key[part], value[part])
+    return heard
 
 
-def _shift(height: int, width: int) -> tuple[int, int]:
-    return height // WINDOWS // 2, width // WINDOWS // 2
+def _windows(side: int, *, shifted: bool) -> list[slice]:
+    window = side // WINDOWS
+    first = window // 2 if shifted else window
+    edges = [0, *range(first, side, window), side]
+    return [slice(start, end) for start, end in pairwise(edges)]
 
 
-def _split(features: Tensor) -> Tensor:
-    """[B, h, w, C] as [B, windows, cells, C]."""
-    batch, height, width, channels = features.shape
-    parts = features.view(batch, WINDOWS, height // WINDOWS, WINDOWS, width // WINDOWS, channels)
-    return parts.transpose(2, 3).reshape(batch, WINDOWS * WINDOWS, -1, channels)
-
-
-def _join(windows: Tensor, height: int, width: int) -> Tensor:
-    """What `_split` has split."""
-    batch, _, _, channels = windows.shape
-    parts = windows.view(batch, WINDOWS, WINDOWS, height // WINDOWS, width // WINDOWS, channels)
-    return parts.transpose(2, 3).reshape(batch, height, width, channels)
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax(query key^T / sqrt(C)) value over all cells, [B, h, w, C] each."""
+    # With an axis for a single head: the kernels that never hold all pairs ask for it.
+    queries, keys, values = (tensor.flatten(1, 2)[:, None] for tensor in (query, key, value))
+    return functional.scaled_dot_product_attention(queries, keys, values).view(query.shape)
 
 
 def positions(features: Tensor) -> Tensor:

@@ -23,7 +23,6 @@ from engine.motion.gmflow_network import (
     attend_in_windows,
     match,
     positions,
-    shift_mask,
 )
 from engine.settings import PropagationSettings
 from engine.types import FloatArray
@@ -166,8 +165,7 @@ def test_matching_finds_where_features_went() -> None:
 def test_attention_stays_in_its_window(size: tuple[int, int], shifted: bool) -> None:
     height, width = size
     query, key, value = (features(height, width, seed) for seed in range(3))
-    mask = shift_mask(query) if shifted else None
-    heard = attend_in_windows(query, key, value, mask)[0]
+    heard = attend_in_windows(query, key, value, shifted=shifted)[0]
     windows = [_windows(side, shifted) for side in size]
     for y, x in product(range(height), range(width)):
         seen = [
