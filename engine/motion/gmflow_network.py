@@ -42,7 +42,7 @@ class GmFlowNetwork(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """The flow [1, 2, H, W] in pixels, of pictures in 0..1."""
         features = self.backbone(_normalised(torch.cat([first, second])))
-        features = features.permute(0, 2, 3, 1)
+        features = features.permute(0, 2, 3, 1).contiguous()
         features = self.transformer(features + positions(features))
         start, goal = features.chunk(2)
         flow = self.feature_flow_attn(start, match(start, goal))
@@ -182,7 +182,7 @@ def _windows(side: int, *, shifted: bool) -> list[slice]:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Softmax(query key^T / sqrt(C)) value over all cells, [B, h, w, C] each."""
-    # With an axis for a single head: the kernels that never hold all pairs ask for it.
+    # The kernels that never hold all pairs ask for an axis of heads, and for channels side by side.
     queries, keys, values = (tensor.flatten(1, 2)[:, None] for tensor in (query, key, value))
     return functional.scaled_dot_product_attention(queries, keys, values).view(query.shape)
 
