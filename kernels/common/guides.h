@@ -32,7 +32,7 @@ struct alignas(16) Texel {
 };
 
 /* One size of a picture, coarser than its own. */
-struct Level {
+struct TexelLevel {
   int width;
   int height;
   Texel* texels;
@@ -40,7 +40,7 @@ struct Level {
   INBETWEEN_BOTH Texel& at(int x, int y) const { return texels[std::size_t(y) * width + x]; }
 };
 
-/* The picture itself. */
+/* The picture itself; without a confidence all of it is trusted. */
 struct Finest {
   int width;
   int height;
@@ -50,17 +50,18 @@ struct Finest {
   INBETWEEN_BOTH Texel at(int x, int y) const {
     const std::size_t pixel = std::size_t(y) * width + x;
     const float* color = picture + 3 * pixel;
-    return {{color[0], color[1], color[2]}, clamped(confidence[pixel], 0.0f, 1.0f)};
+    const float weight = confidence ? clamped(confidence[pixel], 0.0f, 1.0f) : 1.0f;
+    return {{color[0], color[1], color[2]}, weight};
   }
 };
 
 /* The levels of a picture, each half the size of the one before, rounded up, down to one texel. A
  * picture of one pixel has none. */
-struct Pyramid {
+struct TexelPyramid {
   static constexpr int kMaxLevels = 15;
 
   int count;
-  Level levels[kMaxLevels];
+  TexelLevel levels[kMaxLevels];
 
   /* How many texels all levels have. */
   std::size_t shape(int width, int height) {
@@ -110,7 +111,7 @@ INBETWEEN_BOTH Texel halved(const Fine& fine, int x, int y) {
 }
 
 /* A texel with what it lacks of trust made up from the filled level of half its size, bilinear. */
-INBETWEEN_BOTH Texel filled(Texel texel, const Level& coarse, int x, int y) {
+INBETWEEN_BOTH Texel filled(Texel texel, const TexelLevel& coarse, int x, int y) {
   const int near_x = x / 2;
   const int near_y = y / 2;
   const int far_x = clamped(near_x + (x % 2 ? 1 : -1), 0, coarse.width - 1);
@@ -126,6 +127,13 @@ INBETWEEN_BOTH Texel filled(Texel texel, const Level& coarse, int x, int y) {
     texel.color[i] = texel.weight * texel.color[i] + (1.0f - texel.weight) * around;
   }
   return texel;
+}
+
+/* The picture at a pixel, continued from its surroundings where it is not trusted. */
+INBETWEEN_BOTH Texel continued(const Finest& finest, const TexelPyramid& pyramid, int x, int y) {
+  const Texel texel = finest.at(x, y);
+  const bool lacks = texel.weight < 1.0f && pyramid.is_trusted_somewhere();
+  return lacks ? filled(texel, pyramid.levels[0], x, y) : texel;
 }
 
 }  // namespace inbetween

@@ -15,9 +15,29 @@ using Warp = struct ::inbetween_warp;
 using Composition = struct ::inbetween_composition;
 using Confidence = struct ::inbetween_confidence;
 
-INBETWEEN_BOTH float between(float a, float b, float share) { return a + share * (b - a); }
+template <typename T>
+INBETWEEN_BOTH T between(T a, T b, float share) {
+  return a + share * (b - a);
+}
 
-/* The four pixels around a place, and how far it is from the top left one. */
+/* Where an image is sampled: the pixel to the top left, and how far beyond it. */
+struct Place {
+  int left;
+  int top;
+  float x;
+  float y;
+};
+
+/* Outside the image its border goes on. */
+INBETWEEN_BOTH Place place(float x, float y, int width, int height) {
+  x = clamped(x, 0.0f, float(width - 1));
+  y = clamped(y, 0.0f, float(height - 1));
+  const int left = int(x);
+  const int top = int(y);
+  return {left, top, x - float(left), y - float(top)};
+}
+
+/* The four pixels around a place. */
 struct Sampler {
   const float* top_left;
   const float* top_right;
@@ -32,49 +52,53 @@ struct Sampler {
   }
 };
 
-/* Outside the image its border goes on. */
-INBETWEEN_BOTH Sampler sampler(const float* image, int width, int height, int channels, float x,
-                               float y) {
-  x = clamped(x, 0.0f, float(width - 1));
-  y = clamped(y, 0.0f, float(height - 1));
-  const int left = int(x);
-  const int top = int(y);
-  const std::size_t right = left + 1 < width ? channels : 0;
-  const std::size_t below = top + 1 < height ? std::size_t(width) * channels : 0;
-  const float* corner = image + (std::size_t(top) * width + left) * channels;
-  return {corner,          corner + right, corner + below, corner + below + right,
-          x - float(left), y - float(top)};
+INBETWEEN_BOTH Sampler sampler(const float* image, int width, int height, int channels, Place at) {
+  const std::size_t right = at.left + 1 < width ? channels : 0;
+  const std::size_t below = at.top + 1 < height ? std::size_t(width) * channels : 0;
+  const float* corner = image + (std::size_t(at.top) * width + at.left) * channels;
+  return {corner, corner + right, corner + below, corner + below + right, at.x, at.y};
+}
+
+/* Where a pixel of the result comes from. */
+INBETWEEN_BOTH Place origin(const Warp& p, int x, int y) {
+  const float* moved = p.displacement + 2 * (std::size_t(y) * p.width + x);
+  return place(float(x) + moved[0], float(y) + moved[1], p.image_width, p.image_height);
 }
 
 /* With `channels` known to the compiler as `Channels`, or 0. */
 template <int Channels>
 INBETWEEN_BOTH void warp_pixel(const Warp& p, int x, int y) {
   const int channels = Channels ? Channels : p.channels;
-  const std::size_t pixel = std::size_t(y) * p.width + x;
-  const float* moved = p.displacement + 2 * pixel;
-  const Sampler sample = sampler(p.image, p.image_width, p.image_height, channels,
-                                 float(x) + moved[0], float(y) + moved[1]);
-  float* warped = p.warped + pixel * channels;
-  for (int c = 0; c < channels; ++c) warped[c] = sample(c);
+  const Sampler sample = sampler(p.image, p.image_width, p.image_height, channels, origin(p, x, y));
+  float* warped = p.warped + (std::size_t(y) * p.width + x) * channels;
+  if constexpr (Channels > 0) {
+    float values[Channels]; /* all are loaded before one is stored */
+    for (int c = 0; c < Channels; ++c) values[c] = sample(c);
+    for (int c = 0; c < Channels; ++c) warped[c] = values[c];
+  } else {
+    for (int c = 0; c < channels; ++c) warped[c] = sample(c);
+  }
 }
 
 INBETWEEN_BOTH void compose_pixel(const Composition& p, int x, int y) {
   const std::size_t pixel = std::size_t(y) * p.width + x;
   const float* first = p.first + 2 * pixel;
-  const float to_x = float(x) + first[0];
-  const float to_y = float(y) + first[1];
-  const Sampler second = sampler(p.second, p.width, p.height, 2, to_x, to_y);
-  const Sampler trust = sampler(p.second_confidence, p.width, p.height, 1, to_x, to_y);
-  p.composed[2 * pixel] = first[0] + second(0);
-  p.composed[2 * pixel + 1] = first[1] + second(1);
-  p.confidence[pixel] = p.first_confidence[pixel] * trust(0);
+  const Place to = place(float(x) + first[0], float(y) + first[1], p.width, p.height);
+  const Sampler second = sampler(p.second, p.width, p.height, 2, to);
+  const Sampler trust = sampler(p.second_confidence, p.width, p.height, 1, to);
+  const float x_composed = first[0] + second(0);
+  const float y_composed = first[1] + second(1);
+  const float confidence = p.first_confidence[pixel] * trust(0);
+  p.composed[2 * pixel] = x_composed;
+  p.composed[2 * pixel + 1] = y_composed;
+  p.confidence[pixel] = confidence;
 }
 
 /* Whether the way there and back does not end where it began. */
 INBETWEEN_BOTH bool goes_astray(const Confidence& p, int x, int y) {
   const float* there = p.forward + 2 * (std::size_t(y) * p.width + x);
-  const Sampler sample =
-      sampler(p.backward, p.width, p.height, 2, float(x) + there[0], float(y) + there[1]);
+  const Place to = place(float(x) + there[0], float(y) + there[1], p.width, p.height);
+  const Sampler sample = sampler(p.backward, p.width, p.height, 2, to);
   const float back[] = {sample(0), sample(1)};
   const float apart[] = {there[0] + back[0], there[1] + back[1]};
   const float lengths = sqrtf(there[0] * there[0] + there[1] * there[1]) +

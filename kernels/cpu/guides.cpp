@@ -17,7 +17,7 @@ namespace {
 constexpr int kShared = 1 << 14;
 
 template <typename Task>
-void for_rows(Workers& workers, const Level& level, Task&& row) {
+void for_rows(Workers& workers, const TexelLevel& level, Task&& row) {
   if (level.width * level.height < kShared) {
     for (int y = 0; y < level.height; ++y) row(y);
   } else {
@@ -26,20 +26,20 @@ void for_rows(Workers& workers, const Level& level, Task&& row) {
 }
 
 template <typename Fine>
-void push(Workers& workers, const Fine& fine, const Level& coarse) {
+void push(Workers& workers, const Fine& fine, const TexelLevel& coarse) {
   for_rows(workers, coarse, [&](int y) {
     for (int x = 0; x < coarse.width; ++x) coarse.at(x, y) = halved(fine, x, y);
   });
 }
 
-void pull(Workers& workers, const Level& coarse, const Level& fine) {
+void pull(Workers& workers, const TexelLevel& coarse, const TexelLevel& fine) {
   for_rows(workers, fine, [&](int y) {
     for (int x = 0; x < fine.width; ++x) fine.at(x, y) = filled(fine.at(x, y), coarse, x, y);
   });
 }
 
 /* Means of ever larger squares, then each filled from the next larger ones. */
-void push_pull(Workers& workers, const Finest& finest, const Pyramid& pyramid) {
+void push_pull(Workers& workers, const Finest& finest, const TexelPyramid& pyramid) {
   if (pyramid.count == 0) return;
   push(workers, finest, pyramid.levels[0]);
   for (int i = 1; i < pyramid.count; ++i) push(workers, pyramid.levels[i - 1], pyramid.levels[i]);
@@ -60,11 +60,9 @@ struct Run {
   int values() const { return 3 * (end - begin); }
 };
 
-void fill(const Finest& finest, const Level& coarse, const Run& run, float* continued) {
-  for (int x = run.begin; x < run.end; ++x, continued += 3) {
-    const Texel texel = finest.at(x, run.y);
-    const Texel wanted = texel.weight < 1.0f ? filled(texel, coarse, x, run.y) : texel;
-    std::copy_n(wanted.color, 3, continued);
+void continue_run(const Finest& finest, const TexelPyramid& pyramid, const Run& run, float* row) {
+  for (int x = run.begin; x < run.end; ++x, row += 3) {
+    std::copy_n(continued(finest, pyramid, x, run.y).color, 3, row);
   }
 }
 
@@ -98,13 +96,13 @@ void weave(const std::uint8_t* color, const std::uint8_t* edges, const std::uint
   }
 }
 
-void make_run(const Guides& p, const Pyramid& pyramid, const Run& run) {
+void make_run(const Guides& p, const TexelPyramid& pyramid, const Run& run) {
   const std::size_t pixel = std::size_t(run.y) * p.width + run.begin;
-  float continued[3 * kRun];
   const float* temporal = p.temporal + 3 * pixel;
-  if (pyramid.is_trusted_somewhere()) {
-    fill({p.width, p.height, p.temporal, p.confidence}, pyramid.levels[0], run, continued);
-    temporal = continued;
+  float whole[3 * kRun];
+  if (p.confidence) {
+    continue_run({p.width, p.height, p.temporal, p.confidence}, pyramid, run, whole);
+    temporal = whole;
   }
   std::uint8_t planes[3][3 * kRun];
   to_bytes(p.source + 3 * pixel, run.values(), planes[0]);
@@ -114,7 +112,7 @@ void make_run(const Guides& p, const Pyramid& pyramid, const Run& run) {
 }
 
 void make_guides(Workers& workers, const Guides& p) {
-  Pyramid pyramid{};
+  TexelPyramid pyramid{};
   std::unique_ptr<Texel[]> texels;
   if (p.confidence) {
     texels = std::make_unique_for_overwrite<Texel[]>(pyramid.shape(p.width, p.height));

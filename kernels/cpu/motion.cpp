@@ -15,11 +15,74 @@ namespace {
 
 constexpr int kMaxWidened = 63;
 
+/* Four channels at once, at any address. */
+using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+
+Four four_channels(const Sampler& sample, int channel) {
+  const auto at = [channel](const float* pixel) {
+    return *reinterpret_cast<const Four*>(pixel + channel);
+  };
+  return between(between(at(sample.top_left), at(sample.top_right), sample.x),
+                 between(at(sample.bottom_left), at(sample.bottom_right), sample.x), sample.y);
+}
+
+/* Where a run of pixels comes from: an array of each number, so that many are computed at once. */
+class Places {
+ public:
+  static constexpr int kRun = 64;
+
+  Places(const Warp& p, int y, int begin, int end) {
+    for (int i = 0; i < end - begin; ++i) {
+      const Place place = origin(p, begin + i, y);
+      left_[i] = place.left;
+      top_[i] = place.top;
+      x_[i] = place.x;
+      y_[i] = place.y;
+    }
+  }
+
+  Place operator[](int i) const { return {left_[i], top_[i], x_[i], y_[i]}; }
+
+ private:
+  int left_[kRun];
+  int top_[kRun];
+  float x_[kRun];
+  float y_[kRun];
+};
+
+/* As warp_pixel, of each pixel. Three channels are computed as four, the fourth of which the next
+ * pixel overwrites, wherever there is one after them. */
+template <int Channels>
+void warp_run(Warp p, int y, int begin, int end) {
+  const int channels = Channels ? Channels : p.channels;
+  const int vectored = Channels == 3 ? 4 : channels / 4 * 4;
+  const float* last = p.image + (std::size_t(p.image_width) * p.image_height - 1) * channels;
+  float* warped = p.warped + (std::size_t(y) * p.width + begin) * channels;
+  const Places places(p, y, begin, end);
+  for (int x = begin; x < end; ++x, warped += channels) {
+    const Sampler sample =
+        sampler(p.image, p.image_width, p.image_height, channels, places[x - begin]);
+    if (Channels == 3 && (sample.bottom_right == last || x + 1 == p.width)) {
+      warp_pixel<Channels>(p, x, y);
+      continue;
+    }
+    for (int c = 0; c < vectored; c += 4) {
+      *reinterpret_cast<Four*>(warped + c) = four_channels(sample, c);
+    }
+    for (int c = vectored; c < channels; ++c) warped[c] = sample(c);
+  }
+}
+
+template <int Channels>
+void warp_row(const Warp& p, int y) {
+  for (int x = 0; x < p.width; x += Places::kRun) {
+    warp_run<Channels>(p, y, x, std::min(x + Places::kRun, p.width));
+  }
+}
+
 template <int Channels>
 void warp_rows(Workers& workers, const Warp& p) {
-  workers.run(p.height, [&](int y) {
-    for (int x = 0; x < p.width; ++x) warp_pixel<Channels>(p, x, y);
-  });
+  workers.run(p.height, [&](int y) { warp_row<Channels>(p, y); });
 }
 
 void warp(Workers& workers, const Warp& p) {

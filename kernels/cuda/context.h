@@ -42,7 +42,8 @@ class DeviceBuffer {
 
 /* Working memory of one kind of call: made by the first one. */
 struct SynthesisMemory;
-struct MotionMemory;
+struct ConfidenceMemory;
+struct GuidesMemory;
 struct BlendMemory;
 
 }  // namespace inbetween
@@ -59,7 +60,8 @@ struct inbetween_context {
   std::shared_ptr<CUmemPoolHandle_st> pool;
   /* Shared pointers, since these destroy what only the file of the op knows in full. */
   std::shared_ptr<inbetween::SynthesisMemory> synthesis;
-  std::shared_ptr<inbetween::MotionMemory> motion;
+  std::shared_ptr<inbetween::ConfidenceMemory> confidence;
+  std::shared_ptr<inbetween::GuidesMemory> guides;
   std::shared_ptr<inbetween::BlendMemory> blend;
 };
 
