@@ -21,7 +21,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 fingerprint() {
   find tools/setup.sh pyproject.toml constraints.txt CMakeLists.txt protos kernels plugin_ofx \
     tests/ofx_host -type f ! -name '*.py' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum |
-    cat - <(find plugin_ofx -name '*.py' -exec sha256sum {} +) <(command -v nvidia-smi) | sha256sum
+    cat - <(find plugin_ofx -name '*.py' -exec sha256sum {} +) <(command -v nvidia-smi nvcc) | sha256sum
 }
 
 install_system_packages() {

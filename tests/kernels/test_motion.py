@@ -93,18 +93,10 @@ def test_a_confidence_is_that_of_its_twin(
 @pytest.mark.parametrize("widened", [1, 3, 31, 33, 63])
 def test_a_confidence_can_be_widened_by_any_square(kernels: Kernels, widened: int) -> None:
     forward, backward = flows_that_part((70, 101), 0.002)
+    there, back = kernels.upload(forward), kernels.upload(backward)
     confidence = kernels.empty((70, 101))
-    parameters = abi.Confidence(
-        101,
-        70,
-        0.01,
-        0.5,
-        widened,
-        kernels.upload(forward).pointer,
-        kernels.upload(backward).pointer,
-        confidence.pointer,
-    )
-    kernels._run(parameters)
+    pointers = there.pointer, back.pointer, confidence.pointer
+    kernels._run(abi.Confidence(101, 70, 0.01, 0.5, widened, *pointers))
     expected = twin.confidence(forward, backward, 0.01, 0.5, widened)
     assert_equal(kernels.download(confidence), expected)
 
