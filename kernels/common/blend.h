@@ -20,7 +20,7 @@ using Blend = struct inbetween_blend;
 /* Sums over a picture have one order everywhere. Chunks of consecutive pixels: lane l of 32 adds
  * the pixels l, l + 32, ... of its chunk, then halves of the lanes are added until one is left.
  * Then the chunks in the same way, with 256 lanes. */
-inline constexpr int kSumChunk = 512;
+inline constexpr int kSumChunk = 256;
 inline constexpr int kSumLanes = 32;
 inline constexpr int kFoldLanes = 256;
 

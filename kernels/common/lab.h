@@ -1,6 +1,7 @@
 #ifndef INBETWEEN_COMMON_LAB_H_
 #define INBETWEEN_COMMON_LAB_H_
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -59,10 +60,10 @@ INBETWEEN_BOTH float root(float of) {
 INBETWEEN_BOTH float larger(float value, float other) { return value > other ? value : other; }
 
 INBETWEEN_BOTH float linear_of_srgb(float encoded) {
-  const float base = (larger(encoded, kEncodedEnd) + 0.055f) / 1.055f;
+  const float base = (larger(encoded, kEncodedEnd) + 0.055f) * (1.0f / 1.055f);
   const float fifth = root<5>(base);
   const float curve = (base * base) * (fifth * fifth); /* base to 2.4 */
-  const float line = encoded / 12.92f;
+  const float line = encoded * (1.0f / 12.92f);
   return encoded > kEncodedEnd ? curve : line;
 }
 
@@ -81,7 +82,7 @@ INBETWEEN_BOTH float root_of_ratio(float ratio) {
 
 INBETWEEN_BOTH float ratio_of_root(float root) {
   const float curve = power<3>(root);
-  const float line = (root - kRootOffset) / kRootSlope;
+  const float line = (root - kRootOffset) * (1.0f / kRootSlope);
   return root > kRootEnd ? curve : line;
 }
 
@@ -102,10 +103,10 @@ INBETWEEN_BOTH Lab lab_of_srgb(Rgb rgb) {
 /* Colours outside sRGB are clipped. */
 INBETWEEN_BOTH Rgb srgb_of_lab(Lab lab) {
   using namespace lab_detail;
-  const float root_y = (lab.lightness + 16.0f) / 116.0f;
-  const float x = ratio_of_root(root_y + lab.a / 500.0f);
+  const float root_y = (lab.lightness + 16.0f) * (1.0f / 116.0f);
+  const float x = ratio_of_root(root_y + lab.a * (1.0f / 500.0f));
   const float y = ratio_of_root(root_y);
-  const float z = ratio_of_root(root_y - lab.b / 200.0f);
+  const float z = ratio_of_root(root_y - lab.b * (1.0f / 200.0f));
   return {srgb_of_linear(3.08039856f * x - 1.53738284f * y - 0.543015957f * z),
           srgb_of_linear(-0.921223164f * x + 1.87596726f * y + 0.0452558994f * z),
           srgb_of_linear(0.0528740063f * x - 0.203977004f * y + 1.15110302f * z)};

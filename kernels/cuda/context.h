@@ -45,6 +45,7 @@ struct SynthesisMemory;
 struct ConfidenceMemory;
 struct GuidesMemory;
 struct BlendMemory;
+struct PoissonMemory;
 
 }  // namespace inbetween
 
@@ -63,6 +64,7 @@ struct inbetween_context {
   std::shared_ptr<inbetween::ConfidenceMemory> confidence;
   std::shared_ptr<inbetween::GuidesMemory> guides;
   std::shared_ptr<inbetween::BlendMemory> blend;
+  std::shared_ptr<inbetween::PoissonMemory> poisson;
 };
 
 namespace inbetween {
