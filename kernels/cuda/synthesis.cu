@@ -1,0 +1,252 @@
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+
+#include "common/call.h"
+#include "common/channel_scales.h"
+#include "common/matching.h"
+#include "context.h"
+#include "inbetween/kernels.h"
+#include "pyramid.cuh"
+#include "settle.cuh"
+
+/* Guided patch synthesis, bit for bit as engine/native/reference/synthesis.py. */
+namespace inbetween {
+
+struct SynthesisMemory {
+  DeviceBuffer buffer;
+};
+
+namespace {
+
+constexpr dim3 kTile{32, 8}; /* threads of a block where each has a pixel */
+
+/* Cuts memory into arrays; without memory it only measures. */
+class Cutter {
+ public:
+  explicit Cutter(char* memory = nullptr) : memory_(memory) {}
+
+  template <typename T>
+  T* take(std::size_t count) {
+    const std::size_t at = bytes_;
+    bytes_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    return memory_ ? reinterpret_cast<T*>(memory_ + at) : nullptr;
+  }
+
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::size_t kAlignment = 256;
+  char* memory_;
+  std::size_t bytes_ = 0;
+};
+
+/* The pyramid, and what its levels need while they settle. */
+struct Pyramid {
+  int level_count;
+  std::array<Level, kMaxLevels> levels;
+  char* zeroed; /* what has to be zero when a level begins */
+  std::array<std::size_t, kMaxLevels> zeroed_bytes;
+};
+
+/* What lies in the memory that the levels share. */
+std::size_t cut_zeroed(Level& level, Cutter cutter) {
+  const std::size_t groups = level.group_numbers();
+  level.counts = cutter.take<std::uint32_t>(level.source.size.area());
+  level.changed = cutter.take<unsigned long long>(groups);
+  level.searches = cutter.take<std::uint8_t>(groups);
+  level.votes = cutter.take<std::uint8_t>(groups);
+  level.recounts = cutter.take<std::uint8_t>(level.tiles.count());
+  level.unsettled = cutter.take<std::uint8_t>(level.iterations + 1);
+  return cutter.bytes();
+}
+
+Pyramid pyramid_of(const inbetween_synthesis& p, const ChannelScales& scales, Cutter& cutter) {
+  Pyramid pyramid{};
+  pyramid.level_count = level_count(p);
+  const int radius = p.patch_size / 2;
+  const int chunks = chunks_of(kStyleChannels + p.guide_channels);
+  Size source{p.source_width, p.source_height};
+  Size target{p.target_width, p.target_height};
+  for (int i = 0; i < pyramid.level_count; ++i) {
+    Level& level = pyramid.levels[i];
+    level.number = i;
+    level.source = {nullptr, source, radius, chunks};
+    level.target = {nullptr, target, radius, chunks};
+    level.source.pixels = cutter.take<uint4>(level.source.chunk_count());
+    level.target.pixels = cutter.take<uint4>(level.target.chunk_count());
+    level.flow = {p.to_source,
+                  p.confidence,
+                  {p.target_width, p.target_height},
+                  1.0f / (1 << i),
+                  position_cost(p, scales.unit(), i)};
+    level.field = cutter.take<Packed>(target.area());
+    level.groups = cells_of(target, kGroupWidth, kGroupHeight);
+    level.tiles = cells_of(source, kTileWidth, kTileHeight);
+    level.iterations = p.search_vote_iterations;
+    level.stop_threshold = scales.stop_threshold(p.stop_threshold);
+    level.cost_per_use = use_cost(p, scales.unit(), source.area(), target.area());
+    level.seed = p.seed;
+    source = halved(source);
+    target = halved(target);
+  }
+  Level& full = pyramid.levels[0];
+  auto* next = cutter.take<Packed>(full.target.size.area());
+  auto* uses = cutter.take<std::uint32_t>(full.source.size.area());
+  pyramid.zeroed = cutter.take<char>(cut_zeroed(full, Cutter()));
+  for (int i = 0; i < pyramid.level_count; ++i) {
+    Level& level = pyramid.levels[i];
+    level.coarser = i + 1 < pyramid.level_count ? pyramid.levels[i + 1].field : nullptr;
+    level.next = next;
+    level.uses = uses;
+    pyramid.zeroed_bytes[i] = cut_zeroed(level, Cutter(pyramid.zeroed));
+  }
+  return pyramid;
+}
+
+Pyramid reserved(const inbetween_synthesis& p, const ChannelScales& scales, DeviceBuffer& buffer) {
+  Cutter measured;
+  pyramid_of(p, scales, measured);
+  Cutter cutter(buffer.reserve<char>(measured.bytes()));
+  return pyramid_of(p, scales, cutter);
+}
+
+/* A grid of a thread for each pixel of the larger of two pictures, borders included. */
+dim3 grid_over(const Matched& a, const Matched& b) {
+  const int width = std::max(a.stride(), b.stride());
+  const int height = std::max(a.size.height, b.size.height) + 2 * a.radius;
+  return dim3((width + kTile.x - 1) / kTile.x, (height + kTile.y - 1) / kTile.y, 2);
+}
+
+void build(const inbetween_synthesis& p, const ChannelScales& scales, const Pyramid& pyramid,
+           cudaStream_t stream) {
+  const Level* level = pyramid.levels.data();
+  Scales of;
+  std::copy(scales.scales().begin(), scales.scales().end(), of.of);
+  pack<<<grid_over(level->source, level->target), kTile, 0, stream>>>(
+      {p.style, p.source_guides, level->source}, {nullptr, p.target_guides, level->target},
+      p.guide_channels, of);
+  check_launch();
+  for (int i = 1; i < pyramid.level_count; ++i, ++level) {
+    const Level& half = level[1];
+    halve<<<grid_over(half.source, half.target), kTile, 0, stream>>>(level->source, half.source,
+                                                                     level->target, half.target);
+    check_launch();
+  }
+}
+
+/* The patch errors, and the mean of the overlapping patches in the style's own precision. */
+template <int kSide, int kChunks>
+__global__ void finish(Level level, double unit, const float* style, float* picture,
+                       std::int32_t* source_xy, float* patch_error) {
+  const Size size = level.target.size;
+  const Size source = level.source.size;
+  const int x = blockIdx.x * blockDim.x + threadIdx.x;
+  const int y = blockIdx.y * blockDim.y + threadIdx.y;
+  if (x >= size.width || y >= size.height) return;
+  const std::int64_t at = size.index(x, y);
+  const Packed own = level.field[at];
+  source_xy[2 * at] = x_of(own);
+  source_xy[2 * at + 1] = y_of(own);
+  const std::uint32_t distance = patch_distance<kSide, kChunks>(
+      level.source, level.target, level.source.patch(x_of(own), y_of(own)),
+      level.target.patch(x, y));
+  patch_error[at] = static_cast<float>(distance * unit);
+
+  /* In double the sum of equal floats is exact, so that a flat style stays flat. */
+  double sums[kStyleChannels] = {};
+  int count = 0;
+  const int radius = kSide ? kSide / 2 : level.radius();
+#pragma unroll
+  for (int dy = -radius; dy <= radius; ++dy) {
+#pragma unroll
+    for (int dx = -radius; dx <= radius; ++dx) {
+      const int nx = x + dx;
+      const int ny = y + dy;
+      if (nx < 0 || nx >= size.width || ny < 0 || ny >= size.height) continue;
+      const Packed from = level.field[size.index(nx, ny)];
+      const std::int64_t its_at = source.index(clamped(x_of(from) - dx, 0, source.width - 1),
+                                               clamped(y_of(from) - dy, 0, source.height - 1));
+      const float* its = style + its_at * kStyleChannels;
+#pragma unroll
+      for (int c = 0; c < kStyleChannels; ++c) sums[c] += its[c];
+      ++count;
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < kStyleChannels; ++c) {
+    picture[at * kStyleChannels + c] = static_cast<float>(sums[c] / count);
+  }
+}
+
+/* The grid that settle() fills the device with. */
+struct Residents {
+  int blocks;
+  int threads;
+  std::size_t shared_bytes;
+};
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+
+template <int kSide, int kChunks>
+Residents residents(int device, int patch_size) {
+  const int shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  const auto per_warp = static_cast<int>(scratch_bytes(patch_size));
+  const int warps = std::min(kMaxSettleThreads / kWarp,
+                             (shared_limit - static_cast<int>(sizeof(Queue))) / per_warp);
+  const int shared_bytes = warps * per_warp;
+  check(cudaFuncSetAttribute(settle<kSide, kChunks>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             shared_bytes));
+  int blocks = 0;
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, settle<kSide, kChunks>,
+                                                      warps * kWarp, shared_bytes));
+  return {blocks * attribute(cudaDevAttrMultiProcessorCount, device), warps * kWarp,
+          static_cast<std::size_t>(shared_bytes)};
+}
+
+template <int kSide, int kChunks>
+void settle_all(const inbetween_synthesis& p, const ChannelScales& scales, Pyramid& pyramid,
+                const inbetween_context& context) {
+  const Residents all = residents<kSide, kChunks>(context.device, p.patch_size);
+  for (int i = pyramid.level_count - 1; i >= 0; --i) {
+    check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes[i], context.stream));
+    void* arguments[] = {&pyramid.levels[i]};
+    check(cudaLaunchCooperativeKernel(settle<kSide, kChunks>, dim3(all.blocks), dim3(all.threads),
+                                      arguments, all.shared_bytes, context.stream));
+  }
+  const Size size = pyramid.levels[0].target.size;
+  const dim3 grid((size.width + kTile.x - 1) / kTile.x, (size.height + kTile.y - 1) / kTile.y);
+  finish<kSide, kChunks><<<grid, kTile, 0, context.stream>>>(
+      pyramid.levels[0], scales.unit(), p.style, p.picture, p.source_xy, p.patch_error);
+  check_launch();
+}
+
+void synthesize(inbetween_context& context, const inbetween_synthesis& p) {
+  if (!context.synthesis) context.synthesis = std::make_shared<SynthesisMemory>();
+  const ChannelScales scales(p);
+  Pyramid pyramid = reserved(p, scales, context.synthesis->buffer);
+  build(p, scales, pyramid, context.stream);
+  if (p.patch_size == 5 && pyramid.levels[0].source.chunks == 1) {
+    settle_all<5, 1>(p, scales, pyramid, context);
+  } else {
+    settle_all<0, 0>(p, scales, pyramid, context);
+  }
+}
+
+}  // namespace
+}  // namespace inbetween
+
+int32_t inbetween_synthesize(inbetween_context* context, const inbetween_synthesis* parameters) {
+  using namespace inbetween;
+  return guarded(context, [&] {
+    check_synthesis(parameters);
+    synthesize(*context, *parameters);
+  });
+}
