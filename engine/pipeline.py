@@ -3,24 +3,26 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
+from itertools import zip_longest
 from typing import Protocol
 
-from engine.errors import InvalidValueError, StorageError
-from engine.media.color import from_painting_space, to_painting_space
+from engine.errors import StorageError
+from engine.footage import Footage
+from engine.media.color import from_painting_space
 from engine.media.source import FrameSource
 from engine.motion.flow import FlowEstimator
-from engine.motion.warp import warp
-from engine.native.synthesis import SynthesisParameters, synthesize
+from engine.native.kernels import DeviceArray, Kernels, Lanes, Side
 from engine.plan import Address, Blend, Interval, Paint, Plan, Propagate
-from engine.propagation.blend import Side, choose, evidence, mix
-from engine.propagation.carry import FlowChain, positions
-from engine.propagation.guides import Guides, frame_guides, guide_weights, key_frame_guides
+from engine.propagation.carry import Carrier
+from engine.propagation.parameters import synthesis_parameters
 from engine.report import Report, Stage
 from engine.settings import PropagationSettings, RenderSettings
 from engine.translation.painter import PaintRequest
 from engine.translation.painters import painter_named
-from engine.types import FloatArray, Flow, Frame, Precision
+from engine.types import FloatArray, Frame, Precision
+
+Step = Paint | Propagate | Blend
 
 
 @dataclass(frozen=True)
@@ -57,32 +59,35 @@ def execute(
     store: RenderStore,
     report: Report,
     flow: FlowEstimator,
+    lanes: Lanes,
 ) -> None:
     """Does every step of the plan that the store does not hold, and delivers its pictures.
 
-    Each step is saved before the next begins and goes on as it was saved, so a render that was
-    ended in the middle goes on with the same bits. What is kept in memory does not depend on the
-    length of the clip.
+    Each step is saved before what needs it is begun, and goes on as it was saved, so a render that
+    was ended in the middle goes on with the same bits. What is kept in memory does not depend on
+    the length of the clip.
     """
-    work = _Work(plan, _Footage(source, flow), settings.propagation, store, report)
-    for paint in plan.paints:
-        work.paint(paint)
-    work.deliver_chosen_takes()
-    for interval in plan.intervals:
-        work.fill(interval)
+    with Footage(source, flow) as footage:
+        work = _Work(plan, footage, settings.propagation, store, report, lanes)
+        for paint in plan.paints:
+            work.paint(paint)
+        work.deliver_chosen_takes()
+        for interval in plan.intervals:
+            work.fill(interval)
 
 
-class _Footage:
-    """The source as the method sees it, with the last few frames and flows at hand."""
+Begin = Callable[[], Callable[[], StoredPicture]]
+"""Begins to make a picture; what it returns waits for it."""
 
-    def __init__(self, source: FrameSource, estimator: FlowEstimator) -> None:
-        self.frame: Callable[[int], Frame] = lru_cache(maxsize=3)(source.read)
-        self.rgb: Callable[[int], FloatArray] = lru_cache(maxsize=3)(
-            lambda index: to_painting_space(self.frame(index))
-        )
-        self.flow: Callable[[int, int], Flow] = lru_cache(maxsize=2)(
-            lambda first, second: estimator.estimate(self.rgb(first), self.rgb(second))
-        )
+
+@dataclass(frozen=True)
+class _Begun:
+    """A step under way."""
+
+    step: Step
+    began: float
+    finish: Callable[[], StoredPicture] | None
+    """Waits for its picture; None where the store holds it."""
 
 
 class _Work:
@@ -91,48 +96,74 @@ class _Work:
     def __init__(
         self,
         plan: Plan,
-        footage: _Footage,
+        footage: Footage,
         settings: PropagationSettings,
         store: RenderStore,
         report: Report,
+        lanes: Lanes,
     ) -> None:
         self._plan = plan
         self._footage = footage
         self._settings = settings
         self._store = store
         self._report = report
+        self._lanes = lanes
+        self._idle_since = time.monotonic()
 
     def paint(self, step: Paint) -> None:
         """Paints a key frame (section 4.1)."""
-        self._do(step, Stage.PAINTING, partial(self._painted, step))
-
-    def fill(self, interval: Interval) -> None:
-        """Makes the frames between two key frames (section 4.2)."""
-        for chain in (interval.forward, interval.backward):
-            propagation = _Propagation(chain, self._footage, self._settings, self._store)
-            for step in chain:
-                self._do(step, Stage.PROPAGATING, partial(propagation.make, step))
-        blending = _Blending(interval.blends, self._footage, self._store)
-        for blend in interval.blends:
-            self._do(blend, Stage.BLENDING, partial(blending.make, blend))
+        self._do(step, Stage.PAINTING, lambda: partial(self._painted, step))
 
     def deliver_chosen_takes(self) -> None:
         """Delivers what no step makes: takes that the editor chose."""
         for frame, address in self._plan.takes.items():
             self._deliver(frame, address)
 
-    def _do(
-        self, step: Paint | Propagate | Blend, stage: Stage, make: Callable[[], StoredPicture]
-    ) -> None:
+    def fill(self, interval: Interval) -> None:
+        """Makes the frames between two key frames (section 4.2).
+
+        Both directions go on side by side, so that a device has work of both at once.
+        """
+        forward = self._propagation(interval.forward, self._lanes.forward)
+        backward = self._propagation(interval.backward, self._lanes.backward)
+        for pair in zip_longest(interval.forward, interval.backward):
+            begun = [
+                self._begin(step, Stage.PROPAGATING, partial(propagation.begin, step))
+                for step, propagation in zip(pair, (forward, backward), strict=True)
+                if step is not None
+            ]
+            for step in begun:
+                self._finish(step)
+        blending = _Blending(
+            interval.blends, self._settings, self._footage, self._store, self._lanes.forward
+        )
+        for blend in interval.blends:
+            self._do(blend, Stage.BLENDING, partial(blending.begin, blend))
+
+    def _propagation(self, steps: Sequence[Propagate], kernels: Kernels) -> "_Propagation":
+        return _Propagation(steps, self._settings, self._footage, self._store, kernels)
+
+    def _do(self, step: Step, stage: Stage, begin: Begin) -> None:
+        self._finish(self._begin(step, stage, begin))
+
+    def _begin(self, step: Step, stage: Stage, begin: Begin) -> _Begun:
         self._report.check_cancelled()
         began = time.monotonic()
-        reused = self._store.has(step.address)
-        if not reused:
-            self._report.progress(stage, step.frame)
+        if self._store.has(step.address):
+            return _Begun(step, began, None)
+        self._report.progress(stage, step.frame)
+        return _Begun(step, began, begin())
+
+    def _finish(self, begun: _Begun) -> None:
+        step = begun.step
+        if begun.finish is not None:
             precision = self._footage.frame(step.frame).precision
-            self._store.save(step.address, make(), precision)
+            self._store.save(step.address, begun.finish(), precision)
         self._deliver(step.frame, step.address)
-        self._report.done(step, time.monotonic() - began, reused=reused)
+        now = time.monotonic()
+        seconds = now - max(begun.began, self._idle_since)
+        self._idle_since = now
+        self._report.done(step, seconds, reused=begun.finish is None)
 
     def _deliver(self, frame: int, address: Address) -> None:
         """Puts the picture into the sequence if it is the finished one of its frame."""
@@ -158,89 +189,82 @@ class _Propagation:
     def __init__(
         self,
         steps: Sequence[Propagate],
-        footage: _Footage,
         settings: PropagationSettings,
+        footage: Footage,
         store: RenderStore,
+        kernels: Kernels,
     ) -> None:
         self._steps = steps
-        self._footage = footage
         self._settings = settings
+        self._footage = footage
         self._store = store
+        self._kernels = kernels
 
-    def make(self, step: Propagate) -> StoredPicture:
-        to_key = self._flows.to_key(step.frame)
-        made = synthesize(
-            self._take,
-            self._key_frame_guides,
-            frame_guides(
-                self._footage.rgb(step.frame),
-                to_key,
-                self._store.load(step.previous).pixels,
-                self._footage.flow(step.frame, step.frame - step.direction.value),
-            ),
-            guide_weights(self._settings),
-            positions(to_key),
-            SynthesisParameters(
-                patch_size=self._settings.patch_size,
-                uniformity=self._settings.uniformity,
-                search_vote_iterations=self._settings.search_vote_iterations,
-            ),
+    def begin(self, step: Propagate) -> Callable[[], StoredPicture]:
+        """Begins to make `step`, which comes after the one made before it."""
+        made = self._carrier.carry(step.frame, self._store.load(step.previous).pixels)
+        beyond = step.frame + step.direction.value
+        if beyond in (later.frame for later in self._steps):
+            self._footage.expect(beyond, step.frame)
+        return lambda: StoredPicture(
+            self._kernels.download(made.picture), self._kernels.download(made.patch_error)
         )
-        return StoredPicture(made.picture, made.field.patch_error)
 
     @cached_property
-    def _flows(self) -> FlowChain:
-        """Recomputed from the key frame on where a render goes on in the middle."""
-        return FlowChain(self._steps[0].key_frame, self._steps[0].direction, self._footage.flow)
-
-    @cached_property
-    def _take(self) -> FloatArray:
-        take = self._store.load(self._steps[0].take).pixels
-        key_frame = self._steps[0].key_frame
-        wanted = self._footage.rgb(key_frame).shape
-        if take.shape != wanted:
-            raise InvalidValueError(
-                f"The take of key frame {key_frame} is {take.shape[1]}x{take.shape[0]} and the "
-                f"clip {wanted[1]}x{wanted[0]}: import or paint it again in the size of the clip."
-            )
-        return take
-
-    @cached_property
-    def _key_frame_guides(self) -> Guides:
-        return key_frame_guides(self._footage.rgb(self._steps[0].key_frame), self._take)
+    def _carrier(self) -> Carrier:
+        first = self._steps[0]
+        return Carrier(
+            first.key_frame,
+            first.direction,
+            self._store.load(first.take).pixels,
+            synthesis_parameters(self._settings),
+            self._footage,
+            self._kernels,
+        )
 
 
 class _Blending:
     """The blends of one interval (section 4.2.2)."""
 
-    def __init__(self, steps: Sequence[Blend], footage: _Footage, store: RenderStore) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Blend],
+        settings: PropagationSettings,
+        footage: Footage,
+        store: RenderStore,
+        kernels: Kernels,
+    ) -> None:
         self._steps = iter(steps)
+        self._poisson_weight = settings.poisson_weight
         self._footage = footage
         self._store = store
-        self._choice: FloatArray | None = None
+        self._kernels = kernels
+        self._choice: DeviceArray | None = None
 
-    def make(self, step: Blend) -> StoredPicture:
-        """Makes `step`, which comes after the one made before it.
+    def begin(self, step: Blend) -> Callable[[], StoredPicture]:
+        """Begins to make `step`, which comes after the one made before it.
 
         The choice is not stored: where a render goes on in the middle of an interval, it is found
         again from the stored errors.
         """
         while (passed := next(self._steps)) != step:
-            self._decide(passed)
-        left, right, for_right, choice = self._decide(step)
-        return StoredPicture(mix(left, right, for_right, choice))
+            self._choice = self._kernels.choose(*self._sides(passed), self._carried(passed.frame))
+        left, right = self._sides(step)
+        self._choice, mixed = self._kernels.blend(left, right, self._carried(step.frame))
+        if self._poisson_weight > 0:
+            screening = 1 / self._poisson_weight
+            mixed = self._kernels.poisson(mixed, left, right, self._choice, screening)
+        return lambda: StoredPicture(self._kernels.download(mixed))
 
-    def _decide(self, step: Blend) -> tuple[Side, Side, FloatArray, FloatArray]:
-        left, right = self._side(step.left), self._side(step.right)
-        for_right = evidence(left, right)
-        choice = choose(for_right, self._carried(step.frame))
-        self._choice = choice
-        return left, right, for_right, choice
-
-    def _carried(self, frame: int) -> FloatArray | None:
+    def _carried(self, frame: int) -> DeviceArray | None:
+        """The choice of the frame before, brought here along the flow."""
         if self._choice is None:
             return None
-        return warp(self._choice, self._footage.flow(frame, frame - 1))
+        flow = self._footage.flow(frame, frame - 1)
+        return self._kernels.warp(self._choice, self._kernels.upload(flow.displacement))
+
+    def _sides(self, step: Blend) -> tuple[Side, Side]:
+        return self._side(step.left), self._side(step.right)
 
     def _side(self, step: Propagate) -> Side:
         stored = self._store.load(step.address)
@@ -249,4 +273,8 @@ class _Blending:
                 f"The picture carried to frame {step.frame} was stored without its errors: "
                 "delete the stored results of this session and render again."
             )
-        return Side(stored.pixels, stored.patch_error, abs(step.frame - step.key_frame))
+        return Side(
+            self._kernels.upload(stored.pixels),
+            self._kernels.upload(stored.patch_error),
+            abs(step.frame - step.key_frame),
+        )

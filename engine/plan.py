@@ -19,7 +19,7 @@ from engine.types import FrameRange, KeyFrame
 
 Address = str
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Part of every address: raise it when the same inputs give another picture."""
 
 
@@ -277,6 +277,7 @@ class _Builder:
             "flow_estimator": flow_recipe,
             "flow_weights": None,
         }
+        self._poisson_weight = self._propagation.pop("poisson_weight")
         self._recipe_of = recipe_of
 
     def paint(self, key: KeyFrame, takes_before: Sequence[Address]) -> Paint:
@@ -346,6 +347,7 @@ class _Builder:
                 left=left.address,
                 right=right.address,
                 previous=previous,
+                poisson_weight=self._poisson_weight,
                 distances=[left.frame - left.key_frame, right.key_frame - right.frame],
             )
             blends.append(Blend(address, left.frame, left, right, previous))

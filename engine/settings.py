@@ -43,13 +43,14 @@ class TranslationSettings:
 class PropagationSettings:
     """How key frames are carried to the frames between them (section 4.2)."""
 
+    quality: str = "standard"
     patch_size: int = 5
     uniformity: float = 3500.0
-    search_vote_iterations: int = 6
     color_weight: float = 6.0
     edge_weight: float = 0.5
     position_weight: float = 2.0
     temporal_weight: float = 0.5
+    poisson_weight: float = 0.0
     flow_estimator: str = "dis"
     flow_weights: str = ""
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.errors import InbetweenError
-from engine.native.library import load_library
-from engine.native.synthesis import InstructionSet
+from engine.native.kernels import Lanes, best_instruction_set
 from engine.settings import TranslationSettings
 from engine.translation.painters import describe_painters, recipe_of
 from server import paths
 from server.client import connect
 from server.launcher import ServerUnavailableError
+from server.worker import DEVICE_VARIABLE
 
 GIB = 1 << 30
 LOW_DISK_BYTES = 10 * GIB
@@ -124,9 +124,10 @@ def check_disk() -> Iterator[Finding]:
 
 def check_kernels() -> Iterator[Finding]:
     """The native kernels, and what they run on."""
-    library = load_library()
-    backend = InstructionSet(library.inbetween_best_instruction_set())
-    yield Finding(Verdict.OK, "kernels", f"CPU, {backend.name.lower()}")
+    yield Finding(Verdict.OK, "kernels", f"they load, with {best_instruction_set().name}")
+    chosen = os.environ.get(DEVICE_VARIABLE, "auto")
+    name = Lanes.open(chosen).forward.name
+    yield Finding(Verdict.OK, "propagation", f"on {name} ({DEVICE_VARIABLE}={chosen})")
 
 
 def check_painters() -> Iterator[Finding]:

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 WORKER_MODULE = "server.worker_process"
 
+DEVICE_VARIABLE = "INBETWEEN_DEVICE"
+"""What propagation computes on: auto (the default), cpu, cuda, or cuda:1 for the second card."""
+
 
 @dataclass(frozen=True)
 class MediaFile:

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from multiprocessing.connection import Connection
 
 from engine.errors import CancelledError, InbetweenError, OutOfMemoryError
@@ -17,6 +18,7 @@ from engine.media.color import to_painting_space
 from engine.media.source import FrameSource
 from engine.motion.cuts import find_cuts
 from engine.motion.estimators import flow_estimator
+from engine.native.kernels import Lanes
 from engine.pipeline import execute
 from engine.report import Stage
 from engine.types import FloatArray
@@ -25,6 +27,7 @@ from server.errors import UnexpectedError
 from server.planning import Step
 from server.render_store import DiskStore
 from server.worker import (
+    DEVICE_VARIABLE,
     Cancel,
     CutsFound,
     Delivered,
@@ -137,7 +140,13 @@ def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
     flow = flow_estimator(task.settings.propagation, desk.notice)
     if task.plan.intervals:
         flow.prepare()
-    execute(task.plan, source, task.settings, store, desk, flow)
+    execute(task.plan, source, task.settings, store, desk, flow, _lanes())
+
+
+@cache
+def _lanes() -> Lanes:
+    """What propagation computes with."""
+    return Lanes.open(os.environ.get(DEVICE_VARIABLE, "auto"))
 
 
 if __name__ == "__main__":

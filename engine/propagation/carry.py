@@ -1,41 +1,101 @@
-"""The way from each frame to its key frame, as float flow and never through pictures in between."""
+"""A key frame's take carried to the frames at one side of it (section 4.2.1)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
-import numpy as np
-
-from engine.motion.warp import compose
+from engine.errors import InvalidValueError
+from engine.native.kernels import DeviceArray, DeviceFlow, DeviceSynthesis, Kernels
+from engine.native.parameters import SynthesisParameters
 from engine.plan import Direction
 from engine.types import FloatArray, Flow
 
-FlowBetween = Callable[[int, int], Flow]
-"""Flow from one frame to another, by their indices."""
+
+class Footage(Protocol):
+    """The source as it is propagated; engine.footage has it."""
+
+    def rgb(self, index: int) -> FloatArray:
+        """The frame [H, W, 3] in painting space."""
+
+    def flow(self, first: int, second: int) -> Flow:
+        """The flow from one frame to another."""
 
 
 class FlowChain:
-    """Flow from the frames at one side of a key frame to that key frame.
+    """The way from the frames at one side of a key frame to that key frame.
 
-    It is composed frame by frame, so a frame far away costs one flow for each frame on the way,
-    however far the chain has come; frames are asked for in the order of work.
+    It is composed of float flows frame by frame, never through pictures in between, so a frame far
+    away costs one flow for each frame on the way; frames are asked for in the order of work.
     """
 
-    def __init__(self, key_frame: int, direction: Direction, flow_between: FlowBetween) -> None:
+    def __init__(
+        self, key_frame: int, direction: Direction, footage: Footage, kernels: Kernels
+    ) -> None:
         self._frame = key_frame
-        self._toward_key = -direction.value
-        self._flow_between = flow_between
-        self._to_key: Flow | None = None
+        self._direction = direction
+        self._footage = footage
+        self._kernels = kernels
+        self._to_key: DeviceFlow | None = None
 
-    def to_key(self, frame: int) -> Flow:
-        """Flow from `frame`, which lies beyond the frame asked for before, to the key frame."""
+    def to_previous(self, frame: int) -> DeviceFlow:
+        """The flow to the frame next to `frame` on the way to the key frame."""
+        previous = frame - self._direction.value
+        forward, backward = (
+            self._kernels.upload(self._footage.flow(*way).displacement)
+            for way in ((frame, previous), (previous, frame))
+        )
+        return self._kernels.trusted(forward, backward)
+
+    def to_key(self, frame: int) -> DeviceFlow:
+        """The flow from `frame`, which lies beyond the frame asked for before, to the key frame."""
         while self._to_key is None or self._frame != frame:
-            self._frame -= self._toward_key
-            step = self._flow_between(self._frame, self._frame + self._toward_key)
-            self._to_key = step if self._to_key is None else compose(step, self._to_key)
+            self._frame += self._direction.value
+            step = self.to_previous(self._frame)
+            self._to_key = (
+                step if self._to_key is None else self._kernels.compose(step, self._to_key)
+            )
         return self._to_key
 
 
-def positions(flow: Flow) -> FloatArray:
-    """Where each pixel arrives by `flow`, [H, W, 2], x then y."""
-    height, width = flow.displacement.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], axis=-1) + flow.displacement
+@dataclass(frozen=True)
+class Carrier:
+    """Carries the take of one key frame, frame by frame."""
+
+    key_frame: int
+    direction: Direction
+    take: FloatArray
+    """[H, W, 3], painting space."""
+    parameters: SynthesisParameters
+    footage: Footage
+    kernels: Kernels
+
+    def carry(self, frame: int, previous: FloatArray) -> DeviceSynthesis:
+        """The take at `frame`; `previous` [H, W, 3] is what it is at the frame before.
+
+        Raises InvalidValueError for a take of another size than the clip.
+        """
+        style, at_key = self._key_frame
+        to_key = self._flows.to_key(frame)
+        to_previous = self._flows.to_previous(frame)
+        temporal = self.kernels.warp(self.kernels.upload(previous), to_previous.displacement)
+        source = self.kernels.upload(self.footage.rgb(frame))
+        guides = self.kernels.guides(source, temporal, to_previous.confidence)
+        return self.kernels.synthesize(style, at_key, guides, to_key, self.parameters)
+
+    @cached_property
+    def _flows(self) -> FlowChain:
+        """Composed again from the key frame on where a render goes on in the middle."""
+        return FlowChain(self.key_frame, self.direction, self.footage, self.kernels)
+
+    @cached_property
+    def _key_frame(self) -> tuple[DeviceArray, DeviceArray]:
+        """The style and the guides at the key frame, whose temporal guide is the take itself."""
+        source = self.footage.rgb(self.key_frame)
+        if self.take.shape != source.shape:
+            raise InvalidValueError(
+                f"The take of key frame {self.key_frame} is {self.take.shape[1]}x"
+                f"{self.take.shape[0]} and the clip {source.shape[1]}x{source.shape[0]}: import or "
+                "paint it again in the size of the clip."
+            )
+        style = self.kernels.upload(self.take)
+        return style, self.kernels.guides(self.kernels.upload(source), style)

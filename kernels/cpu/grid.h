@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/portable.h"
+
 namespace inbetween {
 
 /* One value per pixel. */
@@ -32,12 +34,21 @@ class Grid {
   std::vector<T> values_;
 };
 
-/* A pixel of the source. */
+struct Size {
+  int width;
+  int height;
+  std::int64_t area() const { return std::int64_t{width} * height; }
+};
+
 struct Position {
   std::int32_t x;
   std::int32_t y;
   bool operator==(const Position&) const = default;
 };
+
+inline Position clamped(Position at, Size size) {
+  return {clamped(at.x, 0, size.width - 1), clamped(at.y, 0, size.height - 1)};
+}
 
 /* For each target pixel, the source pixel that its patch comes from. */
 using Field = Grid<Position>;

@@ -1,35 +1,40 @@
 #include "occupancy.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <cstdlib>
 
 namespace inbetween {
 namespace {
 
-/* More is not told apart; the sums of a 15x15 patch then fit 32 bits. */
-constexpr std::uint32_t kMaxCount = 65535;
+void add(std::uint32_t& count, std::uint32_t change) {
+  std::atomic_ref(count).fetch_add(change, std::memory_order_relaxed);
+}
 
 }  // namespace
 
-Occupancy::Occupancy(int source_width, int source_height, std::int64_t target_pixels,
-                     int patch_size, double cost)
+Occupancy::Occupancy(int source_width, int source_height, int patch_size, float cost_per_use)
     : patch_size_(patch_size),
+      cost_per_use_(cost_per_use),
       counts_(source_width, source_height),
       rows_(source_width, source_height),
-      uses_(source_width, source_height) {
-  const double fair_share = double(target_pixels) / (double(source_width) * source_height);
-  cost_per_use_ = cost / (std::pow(patch_size, 4) * fair_share);
+      uses_(source_width, source_height) {}
+
+void Occupancy::count(const Field& field, Workers& workers) {
+  workers.run(field.height(), [&](int y) {
+    for (int x = 0; x < field.width(); ++x) add(counts_.at(field.at(x, y).x, field.at(x, y).y), 1);
+  });
+}
+
+void Occupancy::move(Position from, Position to) {
+  if (from == to) return;
+  add(counts_.at(from.x, from.y), -1);
+  add(counts_.at(to.x, to.y), 1);
 }
 
 /* A patch is used as often as its pixels are, which is as often as patches that cover them: two
  * box sums of the counts, that is a triangle along rows and one along columns. */
-void Occupancy::refresh(const Field& field, Workers& workers) {
-  std::fill(counts_.begin(), counts_.end(), 0);
-  for (const Position& at : field) {
-    std::uint32_t& count = counts_.at(at.x, at.y);
-    count = std::min(count + 1, kMaxCount);
-  }
+void Occupancy::spread(Workers& workers) {
   const int width = counts_.width();
   const int height = counts_.height();
   const int reach = patch_size_ - 1;
@@ -41,7 +46,7 @@ void Occupancy::refresh(const Field& field, Workers& workers) {
       const int first = std::max(0, -d);
       const int last = std::min(width, width - d);
       const std::uint32_t* counts = counts_.row(y) + d;
-      for (int x = first; x < last; ++x) sums[x] += weight * counts[x];
+      for (int x = first; x < last; ++x) sums[x] += weight * std::min(counts[x], kMaxCount);
     }
   });
   workers.run(height, [&](int y) {

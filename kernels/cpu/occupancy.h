@@ -1,44 +1,37 @@
 #ifndef INBETWEEN_CPU_OCCUPANCY_H_
 #define INBETWEEN_CPU_OCCUPANCY_H_
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
+#include "common/matching.h"
 #include "grid.h"
 #include "workers.h"
 
 namespace inbetween {
 
-/* Above every patch distance, and far from overflow. */
-inline constexpr double kMaxCost = 1 << 30;
-
 /* The uniformity term: what a patch of the source costs because target patches already use it. */
 class Occupancy {
  public:
-  /* `cost` is what a patch costs whose pixels are used once per fair share. */
-  Occupancy(int source_width, int source_height, std::int64_t target_pixels, int patch_size,
-            double cost);
+  Occupancy(int source_width, int source_height, int patch_size, float cost_per_use);
 
-  /* Counts anew how the field uses the source. */
-  void refresh(const Field& field, Workers& workers);
+  /* Counts how the field uses the source. */
+  void count(const Field& field, Workers& workers);
+
+  /* A target patch that came from `from` comes from `to`. Any thread may call it. */
+  void move(Position from, Position to);
+
+  /* What `cost` sees: how often the pixels of each patch are used. */
+  void spread(Workers& workers);
 
   /* The cost of the patch at `wanted`, without what the pixel itself causes by using `current`. */
   std::uint32_t cost(Position wanted, Position current) const {
-    const int dx = std::abs(wanted.x - current.x);
-    const int dy = std::abs(wanted.y - current.y);
-    const std::uint32_t uses = uses_.at(wanted.x, wanted.y);
-    if (dx >= patch_size_ || dy >= patch_size_) return scaled(uses);
-    return scaled(uses - (patch_size_ - dx) * (patch_size_ - dy));
+    const int own = patch_overlap(patch_size_, wanted.x - current.x, wanted.y - current.y);
+    return overuse_cost(uses_.at(wanted.x, wanted.y) - own, cost_per_use_);
   }
 
  private:
-  std::uint32_t scaled(std::uint32_t uses) const {
-    return static_cast<std::uint32_t>(std::min(uses * cost_per_use_, kMaxCost));
-  }
-
   int patch_size_;
-  double cost_per_use_;
+  float cost_per_use_;
   Grid<std::uint32_t> counts_;
   Grid<std::uint32_t> rows_;
   Grid<std::uint32_t> uses_;

@@ -1,17 +1,35 @@
 #include "packed_image.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+
+#include "patch_distance.h"
 
 namespace inbetween {
 namespace {
 
-constexpr int kPixelAlignment = 16;
+constexpr int kPixelAlignment = 4;
 
-std::uint8_t to_byte(float value) {
-  return static_cast<std::uint8_t>(std::floor(std::clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f));
-}
+/* What each channel makes of each byte. */
+class Tables {
+ public:
+  using Table = std::array<std::uint8_t, 256>;
+
+  Tables(const ChannelScales& scales, int channels) : tables_(channels) {
+    for (int c = 0; c < channels; ++c) {
+      for (int value = 0; value < 256; ++value) {
+        tables_[c][value] = scaled_byte(static_cast<float>(value), scales.scales()[c]);
+      }
+    }
+  }
+
+  const Table& operator[](int channel) const { return tables_[channel]; }
+
+ private:
+  std::vector<Table> tables_;
+};
 
 }  // namespace
 
@@ -21,7 +39,7 @@ PackedImage::PackedImage(int width, int height, int channels, int radius)
       radius_(radius),
       pixel_bytes_((channels + kPixelAlignment - 1) / kPixelAlignment * kPixelAlignment),
       stride_(std::ptrdiff_t(width + 2 * radius) * pixel_bytes_),
-      bytes_(std::size_t(stride_) * (height + 2 * radius)) {}
+      bytes_(std::size_t(stride_) * (height + 2 * radius) + kReadBeyond) {}
 
 void PackedImage::replicate_borders() {
   for (int y = 0; y < height_; ++y) {
@@ -36,9 +54,32 @@ void PackedImage::replicate_borders() {
   }
 }
 
-PackedImage PackedImage::halved() const {
+PackedImage::PackedImage(const ChannelScales& scales, const float* style,
+                         const std::uint8_t* guides, int guide_channels, int width, int height,
+                         int radius, Workers& workers)
+    : PackedImage(width, height, kStyleChannels + guide_channels, radius) {
+  const Tables tables(scales, kStyleChannels + guide_channels);
+  workers.run(height, [&](int y) {
+    const std::size_t first = std::size_t(y) * width;
+    const float* styles = style ? style + first * kStyleChannels : nullptr;
+    const std::uint8_t* values = guides + first * guide_channels;
+    for (int x = 0; x < width; ++x) {
+      std::uint8_t* bytes = pixel(x, y);
+      for (int c = 0; styles && c < kStyleChannels; ++c) {
+        bytes[c] = tables[c][static_cast<int>(style_byte(*styles++))];
+      }
+      bytes += kStyleChannels;
+      for (int c = 0; c < guide_channels; ++c) {
+        *bytes++ = tables[kStyleChannels + c][*values++];
+      }
+    }
+  });
+  replicate_borders();
+}
+
+PackedImage PackedImage::halved(Workers& workers) const {
   PackedImage half((width_ + 1) / 2, (height_ + 1) / 2, pixel_bytes_, radius_);
-  for (int y = 0; y < half.height_; ++y) {
+  workers.run(half.height_, [&](int y) {
     const int y1 = std::min(2 * y + 1, height_ - 1);
     for (int x = 0; x < half.width_; ++x) {
       const int x1 = std::min(2 * x + 1, width_ - 1);
@@ -49,37 +90,9 @@ PackedImage PackedImage::halved() const {
         mean[c] = (quad[0][c] + quad[1][c] + quad[2][c] + quad[3][c] + 2) / 4;
       }
     }
-  }
+  });
   half.replicate_borders();
   return half;
-}
-
-ChannelScales::ChannelScales(const float* guide_weights, int guide_channels) {
-  std::vector<double> weights(kStyleChannels, double(kStyleWeight) / kStyleChannels);
-  weights.insert(weights.end(), guide_weights, guide_weights + guide_channels);
-  unit_ = *std::max_element(weights.begin(), weights.end());
-  for (const double weight : weights) {
-    const double scale = std::sqrt(weight / unit_);
-    Table& table = tables_.emplace_back();
-    for (int value = 0; value < 256; ++value) {
-      table[value] = static_cast<std::uint8_t>(std::floor(value * scale + 0.5));
-    }
-  }
-}
-
-PackedImage ChannelScales::pack(const float* style, const std::uint8_t* guides, int width,
-                                int height, int radius) const {
-  const int channels = static_cast<int>(tables_.size());
-  PackedImage image(width, height, channels, radius);
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x) {
-      std::uint8_t* bytes = image.pixel(x, y);
-      for (int c = 0; style && c < kStyleChannels; ++c) bytes[c] = tables_[c][to_byte(*style++)];
-      for (int c = kStyleChannels; c < channels; ++c) bytes[c] = tables_[c][*guides++];
-    }
-  }
-  image.replicate_borders();
-  return image;
 }
 
 }  // namespace inbetween

@@ -1,23 +1,29 @@
 #ifndef INBETWEEN_CPU_PACKED_IMAGE_H_
 #define INBETWEEN_CPU_PACKED_IMAGE_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-namespace inbetween {
+#include "common/channel_scales.h"
+#include "grid.h"
+#include "workers.h"
 
-inline constexpr int kStyleChannels = 3;
-inline constexpr float kStyleWeight = 1.0f; /* shared by the style's channels */
+namespace inbetween {
 
 /* What matching sees of a picture: style and guides of a pixel side by side as bytes, each channel
  * scaled by the root of its weight, so that a plain sum of squared differences is the weighted
  * one. Replicated borders of the patch radius make every pixel the centre of a whole patch. */
 class PackedImage {
  public:
+  /* Of `channels` bytes a pixel, all 0. */
   PackedImage(int width, int height, int channels, int radius);
 
+  /* Of a style, or nullptr for zeros, and guides. */
+  PackedImage(const ChannelScales& scales, const float* style, const std::uint8_t* guides,
+              int guide_channels, int width, int height, int radius, Workers& workers);
+
+  Size size() const { return {width_, height_}; }
   int width() const { return width_; }
   int height() const { return height_; }
   int radius() const { return radius_; }
@@ -34,7 +40,7 @@ class PackedImage {
   void replicate_borders();
 
   /* Half the size, rounded up: each pixel the rounded mean of four. */
-  PackedImage halved() const;
+  PackedImage halved(Workers& workers) const;
 
  private:
   std::ptrdiff_t offset(int x, int y) const {
@@ -47,28 +53,6 @@ class PackedImage {
   int pixel_bytes_;
   std::ptrdiff_t stride_;
   std::vector<std::uint8_t> bytes_;
-};
-
-/* How channel values become the bytes of a packed pixel. */
-class ChannelScales {
- public:
-  ChannelScales(const float* guide_weights, int guide_channels);
-
-  /* [style or nullptr for zeros; guides] -> packed. */
-  PackedImage pack(const float* style, const std::uint8_t* guides, int width, int height,
-                   int radius) const;
-
-  /* One unit of packed distance in units of the weighted squared difference. */
-  double unit() const { return unit_; }
-
-  /* The packed style's difference for a difference of 0..255. */
-  int style_difference(int difference) const { return tables_[0][difference]; }
-
- private:
-  using Table = std::array<std::uint8_t, 256>;
-
-  double unit_;
-  std::vector<Table> tables_; /* one per channel, style first */
 };
 
 }  // namespace inbetween

@@ -10,13 +10,17 @@ namespace inbetween {
 namespace {
 
 void plain_distances(const PatchLayout& layout, const std::uint8_t* target,
-                     const std::uint8_t* const* sources, int count, std::uint32_t* distances) {
+                     const std::uint8_t* const* sources, int count,
+                     std::uint32_t* __restrict distances) {
   for (int i = 0; i < count; ++i) {
     std::uint32_t sum = 0;
     for (int row = 0; row < layout.rows; ++row) {
       const std::uint8_t* a = target + row * layout.target_stride;
       const std::uint8_t* b = sources[i] + row * layout.source_stride;
-      for (int k = 0; k < layout.row_bytes; ++k) sum += squared_difference(a[k], b[k]);
+      for (int k = 0; k < layout.row_bytes; ++k) {
+        const int difference = a[k] - b[k];
+        sum += static_cast<std::uint32_t>(difference * difference);
+      }
     }
     distances[i] = sum;
   }
@@ -24,19 +28,18 @@ void plain_distances(const PatchLayout& layout, const std::uint8_t* target,
 
 #if defined(__x86_64__)
 
-AVX2_TARGET inline __m256i load(const std::uint8_t* bytes) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+/* Rows are read in blocks, whose bytes become 16-bit words; of the last block only what belongs to
+ * the patch counts. Rows and RowBytes are 0 where only the layout knows them. */
+
+constexpr int kAvx2Block = 16;
+
+AVX2_TARGET inline __m256i avx2_words(const std::uint8_t* bytes) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
 }
 
-AVX2_TARGET inline __m256i load_half(const std::uint8_t* bytes) {
-  return _mm256_zextsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
-}
-
-AVX2_TARGET inline __m256i add_squares(__m256i sums, __m256i a, __m256i b) {
-  const __m256i difference = _mm256_or_si256(_mm256_subs_epu8(a, b), _mm256_subs_epu8(b, a));
-  const __m256i d = _mm256_min_epu8(difference, _mm256_set1_epi8(kMaxDifference));
-  const __m256i pairs = _mm256_maddubs_epi16(d, d);
-  return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+AVX2_TARGET inline __m256i avx2_square_sums(__m256i a, __m256i b) {
+  const __m256i difference = _mm256_sub_epi16(a, b);
+  return _mm256_madd_epi16(difference, difference);
 }
 
 AVX2_TARGET inline std::uint32_t total(__m256i sums) {
@@ -46,51 +49,66 @@ AVX2_TARGET inline std::uint32_t total(__m256i sums) {
   return static_cast<std::uint32_t>(_mm_cvtsi128_si32(s));
 }
 
-/* Rows and RowBytes are 0 where only the layout knows them. */
 template <int Rows, int RowBytes>
 AVX2_TARGET void avx2_distances(const PatchLayout& layout, const std::uint8_t* target,
                                 const std::uint8_t* const* sources, int count,
-                                std::uint32_t* distances) {
+                                std::uint32_t* __restrict distances) {
   const int rows = Rows ? Rows : layout.rows;
   const int row_bytes = RowBytes ? RowBytes : layout.row_bytes;
+  const int whole = row_bytes / kAvx2Block * kAvx2Block;
+  const __m256i index = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m256i tail =
+      _mm256_cmpgt_epi16(_mm256_set1_epi16(static_cast<short>(row_bytes - whole)), index);
   for (int i = 0; i < count; ++i) {
     __m256i sums = _mm256_setzero_si256();
     for (int row = 0; row < rows; ++row) {
       const std::uint8_t* a = target + row * layout.target_stride;
       const std::uint8_t* b = sources[i] + row * layout.source_stride;
       int k = 0;
-      for (; k + 32 <= row_bytes; k += 32) sums = add_squares(sums, load(a + k), load(b + k));
-      if (k < row_bytes) sums = add_squares(sums, load_half(a + k), load_half(b + k));
+      for (; k < whole; k += kAvx2Block) {
+        sums = _mm256_add_epi32(sums, avx2_square_sums(avx2_words(a + k), avx2_words(b + k)));
+      }
+      if (k < row_bytes) {
+        const __m256i difference =
+            _mm256_and_si256(tail, _mm256_sub_epi16(avx2_words(a + k), avx2_words(b + k)));
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(difference, difference));
+      }
     }
     distances[i] = total(sums);
   }
 }
 
-AVX512_TARGET inline __m512i add_squares(__m512i sums, __m512i a, __m512i b) {
-  const __m512i difference = _mm512_or_si512(_mm512_subs_epu8(a, b), _mm512_subs_epu8(b, a));
-  const __m512i d = _mm512_min_epu8(difference, _mm512_set1_epi8(kMaxDifference));
-  return _mm512_dpbusd_epi32(sums, d, d);
+constexpr int kAvx512Block = 32;
+
+AVX512_TARGET inline __m512i avx512_words(__mmask32 counted, const std::uint8_t* bytes) {
+  return _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(counted, bytes));
+}
+
+AVX512_TARGET inline __m512i avx512_add_squares(__m512i sums, __m512i a, __m512i b) {
+  const __m512i difference = _mm512_sub_epi16(a, b);
+  return _mm512_dpwssd_epi32(sums, difference, difference);
 }
 
 template <int Rows, int RowBytes>
 AVX512_TARGET void avx512_distances(const PatchLayout& layout, const std::uint8_t* target,
                                     const std::uint8_t* const* sources, int count,
-                                    std::uint32_t* distances) {
+                                    std::uint32_t* __restrict distances) {
   const int rows = Rows ? Rows : layout.rows;
   const int row_bytes = RowBytes ? RowBytes : layout.row_bytes;
-  const __mmask64 tail = (1ULL << (row_bytes % 64)) - 1;
+  const int whole = row_bytes / kAvx512Block * kAvx512Block;
+  constexpr __mmask32 kAll = ~__mmask32{0};
+  const __mmask32 tail = (std::uint64_t{1} << (row_bytes - whole)) - 1;
   for (int i = 0; i < count; ++i) {
     __m512i sums = _mm512_setzero_si512();
     for (int row = 0; row < rows; ++row) {
       const std::uint8_t* a = target + row * layout.target_stride;
       const std::uint8_t* b = sources[i] + row * layout.source_stride;
       int k = 0;
-      for (; k + 64 <= row_bytes; k += 64) {
-        sums = add_squares(sums, _mm512_loadu_si512(a + k), _mm512_loadu_si512(b + k));
+      for (; k < whole; k += kAvx512Block) {
+        sums = avx512_add_squares(sums, avx512_words(kAll, a + k), avx512_words(kAll, b + k));
       }
       if (k < row_bytes) {
-        sums = add_squares(sums, _mm512_maskz_loadu_epi8(tail, a + k),
-                           _mm512_maskz_loadu_epi8(tail, b + k));
+        sums = avx512_add_squares(sums, avx512_words(tail, a + k), avx512_words(tail, b + k));
       }
     }
     distances[i] = static_cast<std::uint32_t>(_mm512_reduce_add_epi32(sums));
@@ -114,10 +132,10 @@ inbetween_instruction_set best_instruction_set() {
 
 PatchDistances patch_distances_for(inbetween_instruction_set set, const PatchLayout& layout) {
 #if defined(__x86_64__)
-  /* 5x5 patches of up to 16 channels: the paper's. */
-  const bool usual = layout.rows == 5 && layout.row_bytes == 80;
-  if (set == INBETWEEN_AVX512) return usual ? avx512_distances<5, 80> : avx512_distances<0, 0>;
-  if (set == INBETWEEN_AVX2) return usual ? avx2_distances<5, 80> : avx2_distances<0, 0>;
+  /* 5x5 patches of 12 channels: the paper's. */
+  const bool usual = layout.rows == 5 && layout.row_bytes == 60;
+  if (set == INBETWEEN_AVX512) return usual ? avx512_distances<5, 60> : avx512_distances<0, 0>;
+  if (set == INBETWEEN_AVX2) return usual ? avx2_distances<5, 60> : avx2_distances<0, 0>;
 #else
   (void)set;
   (void)layout;

@@ -1,31 +1,23 @@
 #ifndef INBETWEEN_CPU_PATCH_DISTANCE_H_
 #define INBETWEEN_CPU_PATCH_DISTANCE_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 #include "inbetween/kernels.h"
 
 namespace inbetween {
 
-/* A channel difference beyond this counts as this: the product of two then fits the signed 8-bit
- * multiply-add of AVX2 and VNNI, and so far apart one bad match is as bad as another. */
-inline constexpr int kMaxDifference = 127;
-
-inline std::uint32_t squared_difference(std::uint8_t a, std::uint8_t b) {
-  const int difference = std::min(std::abs(a - b), kMaxDifference);
-  return static_cast<std::uint32_t>(difference * difference);
-}
-
 /* The patch shape in memory. */
 struct PatchLayout {
   int rows;
-  int row_bytes; /* a multiple of 16 */
+  int row_bytes; /* a multiple of 4 */
   std::ptrdiff_t target_stride;
   std::ptrdiff_t source_stride;
 };
+
+/* Memory after the last patch that may be read, though it does not matter what it holds. */
+inline constexpr int kReadBeyond = 64;
 
 /* Writes to distances the sums of the squared differences between the patch at `target` and each
  * of the `count` patches at `sources`; all are given by their top left byte. */

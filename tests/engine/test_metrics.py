@@ -17,7 +17,7 @@ def clip(small_clip: Path) -> list[FloatArray]:
     return [to_painting_space(source.read(index)) for index in range(6)]
 
 
-class Still:
+class Still(DisFlow):
     """Nothing moves."""
 
     name = "still"
@@ -26,7 +26,7 @@ class Still:
         return Flow(np.zeros((*first.shape[:2], 2), np.float32))
 
 
-class Chaos:
+class Chaos(DisFlow):
     """Nothing matches."""
 
     name = "chaos"

@@ -14,9 +14,10 @@ from engine.errors import CancelledError, InvalidValueError, NotFoundError
 from engine.media.color import to_painting_space
 from engine.motion.flow import DisFlow
 from engine.motion.warp import warp
+from engine.native.kernels import Lanes
+from engine.native.reference import blend as twin
 from engine.pipeline import StoredPicture, execute
 from engine.plan import Address, Blend, Paint, Plan, Propagate, Recipe, SourceFacts, make_plan
-from engine.propagation.blend import Side, choose, evidence, mix
 from engine.report import Report
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
 from engine.translation.painter import PaintRequest
@@ -37,14 +38,16 @@ if TYPE_CHECKING:
 
 SETTINGS = RenderSettings(
     translation=TranslationSettings(painter="style", prompt="mosaic", strength=1.0),
-    propagation=PropagationSettings(search_vote_iterations=1),
+    propagation=PropagationSettings(quality="draft"),
 )
 
 
-CHANGED: list[dict[str, float]] = [
+LANES = Lanes.open("cpu")
+
+CHANGED: list[dict[str, float | str]] = [
     {"patch_size": 7},
     {"uniformity": 0.0},
-    {"search_vote_iterations": 1},
+    {"quality": "best"},
     {"color_weight": 0.0},
     {"edge_weight": 8.0},
     {"position_weight": 50.0},
@@ -153,7 +156,7 @@ def plan_of(
 
 def run(footage: Footage, plan: Plan, report: Report, store: Memory | None = None) -> Memory:
     store = store or Memory()
-    execute(plan, footage, SETTINGS, store, report, DisFlow())
+    execute(plan, footage, SETTINGS, store, report, DisFlow(), LANES)
     return store
 
 
@@ -229,38 +232,55 @@ def test_a_blend_takes_both_sides_at_its_own_frame_and_brings_the_choice_along(
         if choice is not None:
             now, before = (to_painting_space(footage.read(index)) for index in (frame, frame - 1))
             choice = warp(choice, DisFlow().estimate(now, before))
-        for_right = evidence(left, right)
-        choice = choose(for_right, choice)
-        expected = mix(left, right, for_right, choice)
+        choice, expected = twin.blend(left, right, choice)
         rounded = expected.astype(np.float16).astype(np.float32)
-        assert np.abs(store.load(blend.address).pixels - rounded).max() < 1e-6
+        # Half has 11 bits: where the kernel differs in the last bits of a float, one may flip.
+        assert np.abs(store.load(blend.address).pixels - rounded).max() < 1e-3
 
 
-def side_of(store: Memory, step: Propagate, distance: int) -> Side:
+def side_of(store: Memory, step: Propagate, distance: int) -> twin.Side:
     stored = store.load(step.address)
     assert stored.patch_error is not None
-    return Side(stored.pixels, stored.patch_error, distance)
+    return twin.Side(stored.pixels, stored.patch_error, distance)
 
 
 @pytest.mark.parametrize("changed", CHANGED, ids=lambda changed: "-".join(changed))
 def test_every_propagation_setting_changes_what_is_carried(
-    footage: Footage, report: "Recorder", changed: dict[str, float]
+    footage: Footage, report: "Recorder", changed: dict[str, float | str]
 ) -> None:
-    before = replace(SETTINGS.propagation, search_vote_iterations=2)
+    before = SETTINGS.propagation
     plan = plan_of(footage, [0], frames=FrameRange(0, 3))
     carried = []
     for propagation in (before, replace(before, **changed)):  # type: ignore[arg-type]
         store, settings = Memory(), replace(SETTINGS, propagation=propagation)
-        execute(plan, footage, settings, store, report, DisFlow())
+        execute(plan, footage, settings, store, report, DisFlow(), LANES)
         carried.append(store.load(plan.pictures[3]).pixels)
     assert np.abs(carried[0] - carried[1]).max() > 0.01
 
 
 def test_no_propagation_setting_is_left_out() -> None:
     of_the_estimator = {"flow_estimator", "flow_weights"}  # which `execute` is given ready-made
-    assert {name for changed in CHANGED for name in changed} | of_the_estimator == {
+    of_the_blend = {"poisson_weight"}
+    carried = {name for changed in CHANGED for name in changed}
+    assert carried | of_the_estimator | of_the_blend == {
         field.name for field in fields(PropagationSettings)
     }
+
+
+def test_smoothing_seams_changes_blends_alone(footage: Footage, report: "Recorder") -> None:
+    plan = plan_of(footage, [0, 11])
+    smooth = replace(SETTINGS.propagation, poisson_weight=10.0)
+    before, after = Memory(), Memory()
+    for store, propagation in ((before, SETTINGS.propagation), (after, smooth)):
+        settings = replace(SETTINGS, propagation=propagation)
+        execute(plan, footage, settings, store, report, DisFlow(), LANES)
+    changed = {
+        address
+        for address, picture in before.pictures.items()
+        if not np.array_equal(picture.pixels, after.load(address).pixels)
+    }
+    assert changed
+    assert changed <= {blend.address for blend in plan.intervals[0].blends}
 
 
 def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(
@@ -271,7 +291,7 @@ def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(
     run(footage, plan_of(footage, [0, 3, 8, 11]), report, store)
     assert report.made(Paint) == [8]
     from_3_on, from_8_back, from_8_on = [6, 7], [7, 6, 5, 4], [9, 10]
-    assert report.made(Propagate) == from_3_on + from_8_back + from_8_on
+    assert sorted(report.made(Propagate)) == sorted(from_3_on + from_8_back + from_8_on)
     assert report.made(Blend) == [4, 5, 6, 7, 9, 10]
 
 
@@ -314,7 +334,8 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
             run(footage, plan, interrupted, pieces)
             break
         except CancelledError:
-            assert len(pieces.pictures) == finished
+            # A step of the other direction may have been under way.
+            assert finished <= len(pieces.pictures) <= finished + 1
     assert len(pieces.pictures) == len(plan.steps)
     for address, picture in whole.pictures.items():
         assert np.array_equal(pieces.load(address).pixels, picture.pixels)

@@ -1,4 +1,4 @@
-"""Guided patch synthesis: the native kernel against its twin, and what an editor would see."""
+"""Guided patch synthesis: the native kernels against their twin, and what an editor would see."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,32 +11,56 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.errors import InbetweenError, InvalidValueError
-from engine.native import library, reference, synthesis
-from engine.native.synthesis import (
-    InstructionSet,
-    Synthesis,
-    SynthesisParameters,
-    best_instruction_set,
-    synthesize,
-)
+from engine.native import abi
+from engine.native.kernels import DeviceFlow, InstructionSet, Kernels, best_instruction_set
+from engine.native.parameters import SynthesisParameters
+from engine.native.reference import synthesis as twin
 from engine.types import FloatArray
+
+PROCESSOR = Kernels.processor()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a synthesis gives."""
+
+    picture: FloatArray
+    source_xy: NDArray[np.int32]
+    patch_error: FloatArray
 
 
 @dataclass(frozen=True)
 class Case:
-    """The arrays of one call."""
+    """The arrays of one call, with the parameters that belong to them."""
 
     style: FloatArray
     source_guides: NDArray[np.uint8]
     target_guides: NDArray[np.uint8]
-    guide_weights: FloatArray
-    initial_xy: FloatArray
+    to_source: FloatArray
+    confidence: FloatArray
+    parameters: SynthesisParameters
 
-    def run(self, parameters: SynthesisParameters | None = None) -> Synthesis:
-        return synthesize(**vars(self), parameters=parameters or SynthesisParameters())
+    def run(self, kernels: Kernels = PROCESSOR) -> Made:
+        style, source_guides, target_guides, displacement, confidence = (
+            kernels.upload(array)
+            for array in (
+                self.style,
+                self.source_guides,
+                self.target_guides,
+                self.to_source,
+                self.confidence,
+            )
+        )
+        flow = DeviceFlow(displacement, confidence)
+        made = kernels.synthesize(style, source_guides, target_guides, flow, self.parameters)
+        download = kernels.download
+        return Made(download(made.picture), download(made.source_xy), download(made.patch_error))
 
-    def run_twin(self, parameters: SynthesisParameters) -> Synthesis:
-        return reference.synthesize(**vars(self), parameters=parameters)
+    def run_twin(self) -> Made:
+        return Made(*twin.synthesize(**vars(self)))
+
+    def but(self, **parameters: float) -> "Case":
+        return replace(self, parameters=replace(self.parameters, **parameters))  # type: ignore[arg-type]
 
 
 def positions(height: int, width: int) -> FloatArray:
@@ -51,12 +75,14 @@ def noise_case(
     random = np.random.default_rng(seed)
     (height, width), (source_height, source_width) = size, source_size
     xy = positions(height, width) * np.array([source_width / width, source_height / height])
+    weights = 3 * random.random(guides, np.float32)
     return Case(
         random.random((*source_size, 3), np.float32),
         random.integers(0, 256, (*source_size, guides), np.uint8),
         random.integers(0, 256, (*size, guides), np.uint8),
-        3 * random.random(guides, np.float32),
-        (xy + random.normal(0, 3, xy.shape)).astype(np.float32),
+        (xy + random.normal(0, 3, xy.shape) - positions(height, width)).astype(np.float32),
+        random.random(size, np.float32),
+        SynthesisParameters(tuple(weights.tolist()), search_vote_iterations=3, seed=7),
     )
 
 
@@ -76,18 +102,21 @@ def moved_case(style: FloatArray, source: FloatArray, shift: tuple[int, int]) ->
     height, width = source.shape[:2]
     xy = (positions(height, width) - shift).clip(0, (width - 1, height - 1)).astype(np.int32)
     moved = source[xy[..., 1], xy[..., 0]]
-    weights = np.full(3, 2, np.float32)
-    return Case(style, as_guide(source), as_guide(moved), weights, xy.astype(np.float32))
+    to_source = xy.astype(np.float32) - positions(height, width)
+    certain = np.ones((height, width), np.float32)
+    parameters = SynthesisParameters((2.0, 2.0, 2.0))
+    return Case(style, as_guide(source), as_guide(moved), to_source, certain, parameters)
 
 
 def psnr_db(first: FloatArray, second: FloatArray) -> float:
     return float(-10 * np.log10(np.mean((first - second) ** 2, dtype=np.float64) + 1e-12))
 
 
-def assert_equal(first: Synthesis, second: Synthesis) -> None:
-    np.testing.assert_array_equal(first.field.source_xy, second.field.source_xy)
-    np.testing.assert_array_equal(first.field.patch_error, second.field.patch_error)
-    np.testing.assert_array_equal(first.picture, second.picture)
+def assert_equal(first: Made, second: Made) -> None:
+    np.testing.assert_array_equal(first.source_xy, second.source_xy)
+    np.testing.assert_array_equal(first.patch_error, second.patch_error)
+    # Sums in double may be taken in another order: one rounding to float32 apart at most.
+    np.testing.assert_array_max_ulp(first.picture, second.picture, maxulp=1)
 
 
 @pytest.mark.parametrize(
@@ -98,59 +127,63 @@ def assert_equal(first: Synthesis, second: Synthesis) -> None:
         ((9, 7), (1, 1), 2, 5),
         ((1, 41), (1, 33), 3, 5),
         ((37, 1), (37, 2), 5, 7),
-        ((23, 35), (31, 26), 12, 5),
+        ((23, 35), (31, 26), 9, 5),
         ((33, 34), (33, 34), 16, 3),
         ((45, 29), (29, 45), 13, 3),
+        ((61, 47), (52, 55), 9, 5),
         ((26, 25), (26, 25), 4, 5),
         ((20, 35), (35, 19), 2, 9),
         ((17, 16), (18, 17), 1, 15),
     ],
 )
-def test_the_native_field_equals_its_twin_bit_for_bit(
-    size: tuple[int, int], source_size: tuple[int, int], guides: int, patch_size: int
+def test_every_field_equals_its_twin_bit_for_bit(
+    kernels: Kernels,
+    size: tuple[int, int],
+    source_size: tuple[int, int],
+    guides: int,
+    patch_size: int,
 ) -> None:
-    case = noise_case(size, source_size, guides)
-    parameters = SynthesisParameters(patch_size=patch_size, search_vote_iterations=2, seed=7)
-    native, twin = case.run(parameters), case.run_twin(parameters)
-    np.testing.assert_array_equal(native.field.source_xy, twin.field.source_xy)
-    np.testing.assert_array_equal(native.field.patch_error, twin.field.patch_error)
-    # Sums in double may be taken in another order: one rounding to float32 apart at most.
-    np.testing.assert_array_max_ulp(native.picture, twin.picture, maxulp=1)
+    case = noise_case(size, source_size, guides).but(patch_size=patch_size)
+    assert_equal(case.run(kernels), case.run_twin())
 
 
-@pytest.mark.parametrize("uniformity", [0.0, 3500.0, 1e9])
-def test_the_twin_knows_every_uniformity(uniformity: float) -> None:
-    case = noise_case((25, 24), (25, 24), 3)
-    parameters = SynthesisParameters(uniformity=uniformity, search_vote_iterations=2)
-    native, twin = case.run(parameters), case.run_twin(parameters)
-    np.testing.assert_array_equal(native.field.source_xy, twin.field.source_xy)
+@pytest.mark.parametrize("weight", [0.0, 2.0, 1e9])
+@pytest.mark.parametrize("parameter", ["uniformity", "position_weight"])
+def test_every_weight_counts_as_in_the_twin(
+    kernels: Kernels, parameter: str, weight: float
+) -> None:
+    case = noise_case((25, 24), (25, 24), 3).but(**{parameter: weight})
+    assert_equal(case.run(kernels), case.run_twin())
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_the_number_of_threads_changes_nothing(threads: int) -> None:
-    case = noise_case((90, 131), (77, 120), 12)
-    assert_equal(
-        case.run(SynthesisParameters(threads=1)), case.run(SynthesisParameters(threads=threads))
-    )
+    case = noise_case((90, 131), (77, 120), 9)
+    expected = case.run(Kernels.processor(threads=1))
+    assert_equal(expected, case.run(Kernels.processor(threads=threads)))
 
 
 @pytest.mark.parametrize("patch_size", [3, 5, 7, 15])
-@pytest.mark.parametrize("guides", [1, 13, 14, 30])
+@pytest.mark.parametrize("guides", [1, 9, 13, 14, 30, 61])
 def test_all_instruction_sets_give_the_same(patch_size: int, guides: int) -> None:
-    case = noise_case((27, 45), (32, 29), guides)
-    plain = SynthesisParameters(
-        patch_size=patch_size, search_vote_iterations=1, instruction_set=InstructionSet.PLAIN
-    )
-    expected = case.run(plain)
+    case = noise_case((27, 45), (32, 29), guides).but(patch_size=patch_size)
+    expected = case.run(Kernels.processor(instruction_set=InstructionSet.PLAIN))
     for instruction_set in InstructionSet:
         if instruction_set <= best_instruction_set():
-            assert_equal(expected, case.run(replace(plain, instruction_set=instruction_set)))
+            assert_equal(expected, case.run(Kernels.processor(instruction_set=instruction_set)))
+
+
+def test_memory_of_a_larger_call_does_not_show_in_a_smaller_one(kernels: Kernels) -> None:
+    small, large = noise_case((21, 30), (25, 19), 5), noise_case((80, 70), (75, 90), 9)
+    expected = small.run(kernels)
+    large.run(kernels)
+    assert_equal(small.run(kernels), expected)
 
 
 def test_another_seed_gives_another_search() -> None:
     case = noise_case((40, 40), (40, 40), 3)
-    first, second = (case.run(SynthesisParameters(seed=seed)) for seed in (0, 2**32 - 1))
-    assert (first.field.source_xy != second.field.source_xy).any()
+    first, second = (case.but(seed=seed).run() for seed in (0, 2**32 - 1))
+    assert (first.source_xy != second.source_xy).any()
 
 
 def test_a_frame_like_its_key_frame_gets_the_take_itself(bunny: Path) -> None:
@@ -159,13 +192,12 @@ def test_a_frame_like_its_key_frame_gets_the_take_itself(bunny: Path) -> None:
     source = np.asarray(frame.to_ndarray() / 255, np.float32)
     made = moved_case(source, source, (0, 0)).run()
     assert psnr_db(made.picture, source) > 50
-    assert made.field.patch_error.mean() < 20
+    assert made.patch_error.mean() < 20
 
 
 def test_strokes_move_with_the_picture_and_stay_sharp() -> None:
     source, style = strokes(80, 96), strokes(96, 80).transpose(1, 0, 2).copy()
-    case = moved_case(style, source, (6, -3))
-    made = case.run()
+    made = moved_case(style, source, (6, -3)).run()
     inner = np.s_[8:-8, 8:-8]
     expected = np.roll(style, (-3, 6), axis=(0, 1))
     assert psnr_db(made.picture[inner], expected[inner]) > 45
@@ -174,17 +206,30 @@ def test_strokes_move_with_the_picture_and_stay_sharp() -> None:
 def test_motion_that_the_flow_missed_is_found() -> None:
     source = strokes(80, 96)
     case = moved_case(source, source, (3, 2))
-    made = replace(case, initial_xy=positions(80, 96)).run()
+    made = replace(case, to_source=np.zeros_like(case.to_source)).run()
     inner = np.s_[8:-8, 8:-8]
     expected = np.roll(source, (2, 3), axis=(0, 1))
     assert psnr_db(made.picture[inner], expected[inner]) > 35
 
 
+def test_patches_stay_close_to_a_flow_that_is_trusted() -> None:
+    """The position guide, and what confidence does to it."""
+    case = noise_case((60, 60), (60, 60), 3).but(position_weight=50.0)
+    flow = (positions(60, 60) + case.to_source).clip(0, 59)
+
+    def distance(confidence: float) -> float:
+        certain = np.full_like(case.confidence, confidence)
+        made = replace(case, confidence=certain).run()
+        return float(np.linalg.norm(made.source_xy - flow, axis=-1).mean())
+
+    assert distance(1.0) < 0.5 * distance(0.0)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1.0, 17.25])
-def test_a_flat_take_stays_exactly_flat(value: float) -> None:
+def test_a_flat_take_stays_exactly_flat(kernels: Kernels, value: float) -> None:
     case = noise_case((40, 50), (45, 45), 3)
     flat = np.full_like(case.style, value)
-    made = replace(case, style=flat).run()
+    made = replace(case, style=flat).run(kernels)
     assert (made.picture == flat[0, 0, 0]).all()
 
 
@@ -202,13 +247,13 @@ def test_colours_keep_their_precision_and_range() -> None:
 
 def test_uniformity_keeps_one_spot_from_being_used_for_everything() -> None:
     """Where guides tell nothing, the source is used evenly."""
-    case = noise_case((60, 60), (60, 60), 1)
+    case = noise_case((60, 60), (60, 60), 1).but(position_weight=0.0)
     blank = np.zeros_like(case.source_guides)
-    corner = np.full_like(case.initial_xy, 30)
-    case = replace(case, source_guides=blank, target_guides=blank, initial_xy=corner)
+    corner = 30 - positions(60, 60)
+    case = replace(case, source_guides=blank, target_guides=blank, to_source=corner)
 
     def most_used(uniformity: float) -> int:
-        field = case.run(SynthesisParameters(uniformity=uniformity)).field.source_xy
+        field = case.but(uniformity=uniformity).run().source_xy
         return int(np.unique(field.reshape(-1, 2), axis=0, return_counts=True)[1].max())
 
     assert most_used(3500) < most_used(0)
@@ -216,9 +261,10 @@ def test_uniformity_keeps_one_spot_from_being_used_for_everything() -> None:
 
 def test_strided_views_are_taken_as_they_look() -> None:
     case = noise_case((30, 32), (30, 32), 3)
-    flipped = {name: array[::-1] for name, array in vars(case).items()}
-    copies = {name: np.ascontiguousarray(array) for name, array in flipped.items()}
-    assert_equal(Case(**flipped).run(), Case(**copies).run())
+    flipped = replace(case, style=case.style[::-1], target_guides=case.target_guides[:, ::-1])
+    assert not flipped.target_guides.flags.c_contiguous
+    copied = replace(case, style=flipped.style.copy(), target_guides=flipped.target_guides.copy())
+    assert_equal(flipped.run(), copied.run())
 
 
 @pytest.mark.parametrize(
@@ -229,56 +275,62 @@ def test_strided_views_are_taken_as_they_look() -> None:
         (lambda case: replace(case, style=case.style[:0]), "source_guides"),
         (lambda case: replace(case, source_guides=case.source_guides[1:]), "source_guides"),
         (lambda case: replace(case, target_guides=case.target_guides[0]), "target_guides"),
-        (lambda case: replace(case, guide_weights=case.guide_weights[1:]), "guide_weights"),
-        (lambda case: replace(case, guide_weights=-case.guide_weights), "0 or more"),
-        (lambda case: replace(case, initial_xy=case.initial_xy[1:]), "initial_xy"),
-        (lambda case: replace(case, initial_xy=case.initial_xy * np.nan), "not finite"),
-        (lambda case: replace(case, style=case.style + np.inf), "not finite"),
-        (lambda _: noise_case((5, 5), (5, 5), 62), "62 guide channels"),
+        (lambda case: case.but(guide_weights=(1.0, 1.0)), "source_guides"),
+        (lambda case: case.but(guide_weights=(1.0, -1.0, 1.0)), "0 or more"),
+        (lambda case: replace(case, to_source=case.to_source[1:]), "confidence"),
+        (lambda case: replace(case, confidence=case.confidence[1:]), "confidence"),
+        (lambda _: noise_case((5, 5), (5, 5), 62), "guide_channels is 62"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(change: Callable[[Case], Case], message: str) -> None:
+def test_arrays_that_do_not_fit_are_refused(
+    kernels: Kernels, change: Callable[[Case], Case], message: str
+) -> None:
     with pytest.raises(InvalidValueError, match=message):
-        change(noise_case((20, 20), (20, 20), 3)).run()
+        change(noise_case((20, 20), (20, 20), 3)).run(kernels)
 
 
 @pytest.mark.parametrize(
-    "parameters",
+    ("parameter", "value"),
     [
-        SynthesisParameters(patch_size=4),
-        SynthesisParameters(patch_size=17),
-        SynthesisParameters(uniformity=-1.0),
-        SynthesisParameters(uniformity=float("nan")),
-        SynthesisParameters(search_vote_iterations=0),
-        SynthesisParameters(threads=-1),
-        SynthesisParameters(seed=-1),
+        ("patch_size", 4),
+        ("patch_size", 17),
+        ("uniformity", -1.0),
+        ("uniformity", float("nan")),
+        ("position_weight", float("inf")),
+        ("search_vote_iterations", 0),
+        ("stop_threshold", 256),
     ],
 )
-def test_parameters_out_of_range_are_refused(parameters: SynthesisParameters) -> None:
-    with pytest.raises(InvalidValueError, match="choose"):
-        noise_case((20, 20), (20, 20), 3).run(parameters)
+def test_parameters_out_of_range_are_refused(
+    kernels: Kernels, parameter: str, value: float
+) -> None:
+    with pytest.raises(InvalidValueError, match=f"{parameter} is .*choose"):
+        noise_case((20, 20), (20, 20), 3).but(**{parameter: value}).run(kernels)
 
 
-def test_positions_far_outside_the_key_frame_are_brought_to_its_border() -> None:
+@pytest.mark.parametrize("value", [1e30, -1e30, np.nan, np.inf])
+def test_a_flow_that_leads_anywhere_ends_inside_the_key_frame(
+    kernels: Kernels, value: float
+) -> None:
     case = noise_case((20, 20), (20, 20), 3)
-    far = replace(case, initial_xy=case.initial_xy * np.float32(1e30))
-    field = far.run().field.source_xy
+    field = replace(case, to_source=np.full_like(case.to_source, value)).run(kernels).source_xy
     assert field.min() >= 0
     assert field.max() <= 19
 
 
+def test_a_picture_of_numbers_that_are_none_harms_nothing(kernels: Kernels) -> None:
+    case = noise_case((20, 20), (20, 20), 3)
+    hollow = np.full_like(case.confidence, np.nan)
+    replace(case, style=np.full_like(case.style, np.nan), confidence=hollow).run(kernels)
+    assert_equal(case.run(kernels), case.run_twin())
+
+
 def test_the_native_door_refuses_what_would_crash() -> None:
-    kernels = library.load_library()
-    assert kernels.inbetween_synthesize(None) == 1
-    assert kernels.inbetween_last_error() == b"parameters is missing."
-    empty = library.NativeSynthesis(5, 5, 5, 5, 3, 5, 6, 0, 0, 0, 3500.0)
-    assert kernels.inbetween_synthesize(empty) == 1
-    assert kernels.inbetween_last_error() == b"source_guides is missing."
+    library = abi.load_library("inbetween_kernels")
+    assert library.inbetween_synthesize(None, None) == 1
+    assert library.inbetween_last_error() == b"context is missing."
 
 
-def test_missing_kernels_say_how_to_build_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_NAME", "libabsent.so")
-    library.load_library.cache_clear()
+def test_missing_kernels_say_how_to_build_them() -> None:
     with pytest.raises(InbetweenError, match="pip install"):
-        synthesis.best_instruction_set()
-    library.load_library.cache_clear()
+        abi.load_library("absent")

@@ -32,9 +32,7 @@ ALT = Qt.KeyboardModifier.AltModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 FRAMES = 8
 JOB_MS = 60_000
-QUICK = Settings(
-    keys=KeySettings(key_interval=0), propagation=PropagationSettings(search_vote_iterations=1)
-)
+QUICK = Settings(keys=KeySettings(key_interval=0), propagation=PropagationSettings(quality="draft"))
 
 
 @dataclass

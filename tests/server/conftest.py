@@ -38,9 +38,7 @@ from server.serving import RunningServer
 Pixels = NDArray[np.uint8]
 ENDED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
 JOB_SECONDS = 60.0
-QUICK = Settings(
-    keys=KeySettings(key_interval=0), propagation=PropagationSettings(search_vote_iterations=1)
-)
+QUICK = Settings(keys=KeySettings(key_interval=0), propagation=PropagationSettings(quality="draft"))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def line(result: Result, part: str) -> str:
 def test_every_part_is_well_on_a_machine_where_the_tests_run(clean: Path) -> None:
     result = doctor()
     assert result.exit_code == 0, result.stdout
-    assert line(result, "kernels").startswith("ok    kernels: CPU, ")
+    assert line(result, "kernels").startswith("ok    kernels: they load, with ")
+    assert line(result, "propagation").startswith("ok    propagation: on ")
     assert "mosaic" in line(result, "painter style")
     assert "not running; starts when needed" in line(result, "server")
     assert "GiB free" in line(result, "disk")

@@ -177,7 +177,7 @@ def _heard(responses: Iterable[RenderFrameResponse]) -> Answer:
 def effect(caller: Caller, footage: list[Pixels], request: pytest.FixtureRequest) -> Effect:
     settings = Settings(
         keys=KeySettings(key_interval=4),
-        propagation=PropagationSettings(search_vote_iterations=1),
+        propagation=PropagationSettings(quality="draft"),
     )
     return Effect(caller, footage, request.node.name, settings)
 

@@ -120,7 +120,7 @@ def _right_values(clip: Path, sessions: Sequence[str]) -> Mapping[str, Sequence[
         "numerator": [25, 1],
         "denominator": [1],
         "key_interval": range(20),
-        "search_vote_iterations": [1, 2],
+        "quality": ["draft"],
         "painter": ["style", "painted"],
     }
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.motion.warp import compose, warp
+from engine.motion.warp import warp
 from engine.types import FloatArray, Flow
 
 
@@ -50,24 +50,3 @@ def test_warping_is_bilinear_with_a_border_that_goes_on(shape: tuple[int, ...]) 
 def test_flow_that_leaves_the_picture_by_far_ends_at_its_border() -> None:
     image = noise(4, 5)
     assert np.array_equal(warp(image, constant(4, 5, 1e30, 0)), np.repeat(image[:, -1:], 5, axis=1))
-
-
-def test_composed_shifts_add_up() -> None:
-    both = compose(constant(8, 9, 1.5, -2), constant(8, 9, 0.25, 3))
-    np.testing.assert_allclose(both.displacement, constant(8, 9, 1.75, 1).displacement)
-
-
-def test_composed_flow_leads_where_both_flows_lead_one_after_the_other() -> None:
-    """A zoom by 1.1, then a turn by 5 degrees, both linear: inside, composing is exact."""
-    height, width = 40, 50
-    points = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
-    center = np.array([24.5, 19.5])
-    angle = np.deg2rad(5)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    zoomed = (points - center) * 1.1 + center
-    zoom = Flow((zoomed - points).astype(np.float32))
-    rotation = Flow(((points - center) @ turn.T + center - points).astype(np.float32))
-    expected = ((zoomed - center) @ turn.T + center - points)[4:-4, 4:-4]
-    np.testing.assert_allclose(
-        compose(zoom, rotation).displacement[4:-4, 4:-4], expected, atol=1e-4
-    )

@@ -1,9 +1,8 @@
-"""The patch synthesis in NumPy, written to be read: it specifies what every native backend does.
+"""Guided patch synthesis (section 4.2.1), after EbSynth (Jamriska et al. 2019; Fiser et al. 2016).
 
-After EbSynth (Jamriska et al. 2019; Fiser et al. 2016): coarse to fine; at each level a few
-search-vote iterations, each some sweeps in which every pixel takes the best of its candidate
-patches, and then a vote of the overlapping patches. A sweep reads the field as the sweep before
-left it, so nothing depends on an order of pixels.
+Coarse to fine; at each level some search-vote iterations: every pixel takes the best of its
+candidate patches, then the patches that overlap vote. A search reads the field as the iteration
+before left it, so nothing depends on an order of pixels.
 
 Matching is exact: bytes, integer sums and single IEEE roundings, so every backend gives the same
 field. The picture is voted in double precision from the style as it came.
@@ -11,39 +10,28 @@ field. The picture is voted in double precision from the style as it came.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from engine.native.synthesis import (
-    Synthesis,
-    SynthesisParameters,
-    check_arrays,
-    check_parameters,
-)
-from engine.types import CorrespondenceField, FloatArray
+from engine.native.parameters import SynthesisParameters
+from engine.types import FloatArray
 
-MAX_LEVELS = 4
-SWEEPS = 2
-"""Searches between two votes."""
-TILE_SIZE = 32
-"""Side of the tiles whose pixels share shifts."""
-SHARED_SHIFTS = 8
-"""The commonest offsets of a tile, which all its pixels try."""
-STRIDES = (1, 2, 8)
+MAX_LEVELS = 3
+STRIDES = (1, 4)
 """Distances of the neighbours whose offsets are tried."""
-REACHES = (1, 2, 3, 4)
+REACHES = (1, 2, 4, 8, 16, 32)
 """Distances from the pixel's own patch within which a random one is tried, in pixels."""
-STOP_THRESHOLD = 5
-"""Of 255: a style that changed less since the last vote is settled."""
+UNSETTLED_ITERATIONS = 1
+"""Iterations after which every pixel still searches."""
 STYLE_WEIGHT = 1.0
 """Shared by the style's channels."""
-MAX_DIFFERENCE = 127
-"""A channel difference beyond this counts as this: it lets processors multiply bytes."""
 MAX_COUNT = 65535
-MAX_COST = 2.0**30
+MAX_COST = np.float32(2**30)
+"""Of one term: above every patch distance, and the sum of three fits 32 bits."""
 
 _GOLDEN_RATIO = 0x9E3779B9
 
@@ -57,19 +45,22 @@ def synthesize(
     style: FloatArray,
     source_guides: Bytes,
     target_guides: Bytes,
-    guide_weights: FloatArray,
-    initial_xy: FloatArray,
+    to_source: FloatArray,
+    confidence: FloatArray,
     parameters: SynthesisParameters,
-) -> Synthesis:
-    """As engine.native.synthesis.synthesize; `threads` and `instruction_set` mean nothing here."""
-    check_arrays(style, source_guides, target_guides, guide_weights, initial_xy)
-    check_parameters(parameters)
-    weights = np.concatenate([np.full(3, STYLE_WEIGHT / 3), guide_weights.astype(np.float64)])
+) -> tuple[FloatArray, Field, FloatArray]:
+    """The picture [H, W, 3], the field and its patch errors [H, W].
+
+    As engine.native.kernels.Kernels.synthesize.
+    """
+    guide_weights = np.array(parameters.guide_weights, np.float32).astype(np.float64)
+    weights = np.concatenate([np.full(3, STYLE_WEIGHT / 3), guide_weights])
     unit = float(weights.max())
     scales = np.sqrt(weights / unit)
     style_bytes = np.floor(style.clip(0, 1) * np.float32(255) + np.float32(0.5))
+    no_style = np.zeros((*target_guides.shape[:2], 3), np.float32)
     sources = [_scaled(np.dstack([style_bytes, source_guides]), scales)]
-    targets = [_scaled(np.dstack([np.zeros_like(initial_xy[..., [0] * 3]), target_guides]), scales)]
+    targets = [_scaled(np.dstack([no_style, target_guides]), scales)]
     smallest_side = 2 * parameters.patch_size + 1
     while len(sources) < MAX_LEVELS and _shortest_side(sources[-1], targets[-1]) >= (
         2 * smallest_side
@@ -78,16 +69,25 @@ def synthesize(
         targets.append(_halved(targets[-1]))
 
     levels = [
-        _Level(number, source, target, scales, unit, parameters)
+        _Level(
+            number,
+            source,
+            target,
+            scales,
+            unit,
+            _sampled(to_source, number),
+            _sampled(confidence, number),
+            max(style.shape[:2]) - 1,
+            parameters,
+        )
         for number, (source, target) in enumerate(zip(sources, targets, strict=True))
     ]
-    flow = _flow_field(initial_xy, levels[-1])
-    field = levels[-1].settle(flow, flow)
+    field = levels[-1].settle(levels[-1].start())
     for level in reversed(levels[:-1]):
-        field = level.settle(_flow_field(initial_xy, level), _upsampled(field, level))
+        field = level.settle(_upsampled(field, level))
     patch_error = (levels[0].distances(field) * unit).astype(np.float32)
     picture = _voted(style.astype(np.float64), field, parameters.patch_size // 2)
-    return Synthesis(picture.astype(np.float32), CorrespondenceField(field, patch_error))
+    return picture.astype(np.float32), field, patch_error
 
 
 @dataclass
@@ -103,51 +103,71 @@ class _Level:
     target: Bytes  # [H, W, 3 + G]; its style is the present estimate
     scales: NDArray[np.float64]
     unit: float
+    displacement: FloatArray  # [H, W, 2] to the source, in pixels of the full size
+    confidence: FloatArray  # [H, W] of the displacement
+    longest_way: int  # along the longer side of the source at full size
     parameters: SynthesisParameters
 
-    def settle(self, flow: Field, coarser: Field) -> Field:
-        """Improves the field by search and vote.
+    def settle(self, coarser: Field) -> Field:
+        """Improves the field that the flow gives by search and vote.
 
-        Each pixel starts from the flow or from the coarser level, whichever fits the guides
-        better: there is no style to compare yet. The other one stays a candidate.
+        What the coarser level found stays a candidate.
         """
-        guides = slice(3, None)
-        swap = self.distances(coarser, guides) < self.distances(flow, guides)
-        field = np.where(swap[..., None], coarser, flow)
-        other = np.where(swap[..., None], flow, coarser)
+        field = self.start()
         self.vote(field)
         live = np.ones(field.shape[:2], bool)
-        iterations = self.parameters.search_vote_iterations
-        for iteration in range(iterations):
-            for sweep in range(SWEEPS):
-                counter = (self.number * iterations + iteration) * SWEEPS + sweep
-                field = np.where(live[..., None], self.searched(field, other, counter), field)
-            live = _dilated(self.vote(field), self.parameters.patch_size // 2)
+        for iteration in range(self.parameters.search_vote_iterations):
+            field = np.where(live[..., None], self.searched(field, coarser, iteration), field)
+            changed = self.vote(field)
+            if iteration >= UNSETTLED_ITERATIONS:
+                live = _dilated(changed, self.parameters.patch_size // 2)
             if not live.any():
                 break
         return field
 
-    def searched(self, field: Field, other: Field, counter: int) -> Field:
+    def start(self) -> Field:
+        """The source pixels next to where the flow leads."""
+        return np.asarray(np.floor(self.positions + np.float32(0.5)), np.int32)
+
+    @cached_property
+    def positions(self) -> FloatArray:
+        """[H, W, 2] where the flow leads from each pixel of this level, inside the source."""
+        here = _grid(*self.target.shape[:2])
+        moved = here.astype(np.float32) + self.displacement / np.float32(2**self.number)
+        return np.asarray(moved.clip(0, _size(self.source) - 1), np.float32)
+
+    @cached_property
+    def position_costs(self) -> FloatArray:
+        """[H, W] what a patch costs that lies one pixel of this level away from the flow.
+
+        The position guide holds coordinates, 0..255 along the longer side of the source, but
+        never rounded; each axis weighs half.
+        """
+        pixel = 255.0 / max(self.longest_way, 1) * 2**self.number
+        weight = float(np.float32(self.parameters.position_weight)) / 2 / self.unit
+        cost = np.float32(self.parameters.patch_size**2 * weight * (pixel * pixel))
+        return np.asarray(cost * self.confidence, np.float32)
+
+    def searched(self, field: Field, coarser: Field, iteration: int) -> Field:
         """Each pixel's best candidate; of equal ones the first."""
         occupancy = self.occupancy(field)
-        best, best_cost = field, self.distances(field) + self.uniformity(occupancy, field, field)
-        for candidate in self.candidates(field, other, counter):
+        best, best_cost = field, self.cost(field, field, occupancy)
+        for candidate in self.candidates(field, coarser, iteration):
             inside = candidate.clip(0, _size(self.source) - 1).astype(np.int32)
-            cost = self.distances(inside) + self.uniformity(occupancy, inside, field)
+            cost = self.cost(inside, field, occupancy)
             better = cost < best_cost
             best = np.where(better[..., None], inside, best)
             best_cost = np.where(better, cost, best_cost)
         return best
 
-    def candidates(self, field: Field, other: Field, counter: int) -> Iterator[Field]:
-        yield other
+    def candidates(self, field: Field, coarser: Field, iteration: int) -> Iterator[Field]:
+        yield coarser
         here = _grid(*field.shape[:2])
         for stride in STRIDES:
             for step in ((-stride, 0), (stride, 0), (0, -stride), (0, stride)):
                 neighbour = (here + step).clip(0, _size(self.target) - 1)
                 yield field[neighbour[..., 1], neighbour[..., 0]] + here - neighbour
-        for shifts in _shared_shifts(field - here):
-            yield here + shifts
+        counter = self.number * self.parameters.search_vote_iterations + iteration
         key = _random_bits(_bits(self.parameters.seed + _GOLDEN_RATIO * (counter + 1)))
         counters = _random_bits(key ^ _bits(here[..., 1] << 16 | here[..., 0]))
         for reach in REACHES:
@@ -157,13 +177,24 @@ class _Level:
         counters = counters + _bits(_GOLDEN_RATIO)
         yield _random_pair(_random_bits(counters), _size(self.source))
 
-    def distances(self, field: Field, channels: slice = slice(None)) -> NDArray[np.int64]:
+    def cost(
+        self, wanted: Field, current: Field, occupancy: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """[H, W] what speaks against the patches: difference, overuse, distance from the flow."""
+        overuse = self.uniformity(occupancy, wanted, current)
+        return self.distances(wanted) + _cost_term(overuse) + _cost_term(self.deviations(wanted))
+
+    def distances(self, field: Field) -> NDArray[np.int64]:
         """[H, W] sum of the squared differences of each target patch and its source patch."""
-        size = self.parameters.patch_size
-        source = _patches(self.source[..., channels], size)
-        target = _patches(self.target[..., channels], size)
-        apart = np.abs(target.astype(np.int32) - source[field[..., 1], field[..., 0]])
-        return np.asarray((np.minimum(apart, MAX_DIFFERENCE) ** 2).sum((2, 3, 4), dtype=np.int64))
+        source = _patches(self.source, self.parameters.patch_size)
+        target = _patches(self.target, self.parameters.patch_size).astype(np.int32)
+        apart = target - source[field[..., 1], field[..., 0]]
+        return np.asarray((apart**2).sum((2, 3, 4), dtype=np.int64))
+
+    def deviations(self, field: Field) -> FloatArray:
+        """[H, W] the cost of lying away from the flow: the position guide."""
+        x, y = np.moveaxis(field.astype(np.float32) - self.positions, -1, 0)
+        return np.asarray((x * x + y * y) * self.position_costs, np.float32)
 
     def occupancy(self, field: Field) -> NDArray[np.int64]:
         """[Hs, Ws] how often the pixels of each source patch are used by target patches."""
@@ -179,9 +210,7 @@ class _Level:
             uses += _overlap(self.parameters.patch_size, dx, dy) * shifted
         return uses
 
-    def uniformity(
-        self, occupancy: NDArray[np.int64], wanted: Field, current: Field
-    ) -> NDArray[np.int64]:
+    def uniformity(self, occupancy: NDArray[np.int64], wanted: Field, current: Field) -> FloatArray:
         """[H, W] the cost of patches that are used already, the pixel's own use left out."""
         uses = occupancy[wanted[..., 1], wanted[..., 0]]
         apart = np.abs(wanted - current)
@@ -189,7 +218,7 @@ class _Level:
         fair_share = self.target[..., 0].size / self.source[..., 0].size
         cost = float(np.float32(self.parameters.uniformity)) / self.unit
         cost_per_use = cost / (float(self.parameters.patch_size) ** 4 * fair_share)
-        return np.asarray(np.minimum(uses * cost_per_use, MAX_COST).astype(np.int64))
+        return uses.astype(np.float32) * np.float32(cost_per_use)
 
     def vote(self, field: Field) -> NDArray[np.bool_]:
         """Sets the target's style to the rounded mean of the patches that overlap there.
@@ -202,8 +231,8 @@ class _Level:
         voted = np.floor(mean + 0.5).astype(np.uint8)
         change = np.abs(voted.astype(np.int32) - self.target[..., :3])
         self.target[..., :3] = voted
-        threshold = max(1, int(np.floor(STOP_THRESHOLD * self.scales[0] + 0.5)))
-        return np.asarray((change >= threshold).any(axis=-1))
+        threshold = np.floor(self.parameters.stop_threshold * self.scales[0] + 0.5)
+        return np.asarray((change >= max(1, threshold)).any(axis=-1))
 
 
 def _voted(style: NDArray[np.float64], field: Field, radius: int) -> NDArray[np.float64]:
@@ -222,37 +251,25 @@ def _voted(style: NDArray[np.float64], field: Field, radius: int) -> NDArray[np.
     return sums / counts
 
 
-def _flow_field(initial_xy: FloatArray, level: _Level) -> Field:
-    """Where each pixel of a level comes from, by flow given at full size."""
-    here = _grid(*level.target.shape[:2])
-    factor = 2**level.number
-    height, width = initial_xy.shape[:2]
-    full = np.minimum(here * factor + factor // 2, (width - 1, height - 1))
-    offset = initial_xy[full[..., 1], full[..., 0]] - full.astype(np.float32)
-    moved = here + np.floor(offset / np.float32(factor) + np.float32(0.5))
-    return np.asarray(moved.clip(0, _size(level.source) - 1).astype(np.int32))
+def _cost_term(value: FloatArray) -> NDArray[np.int64]:
+    return np.minimum(value, MAX_COST).astype(np.int64)
+
+
+def _sampled(full: FloatArray, number: int) -> FloatArray:
+    """What an array of the full size holds at the pixels of a level."""
+    height, width = full.shape[:2]
+    factor = 2**number
+    y, x = (
+        np.minimum(np.arange(-(-side // factor)) * factor + factor // 2, side - 1)
+        for side in (height, width)
+    )
+    return full[np.ix_(y, x)]
 
 
 def _upsampled(coarse: Field, level: _Level) -> Field:
     here = _grid(*level.target.shape[:2])
     fine = 2 * coarse[here[..., 1] // 2, here[..., 0] // 2] + here % 2
     return np.asarray(np.minimum(fine, _size(level.source) - 1).astype(np.int32))
-
-
-def _shared_shifts(offsets: Field) -> NDArray[np.int32]:
-    """[SHARED_SHIFTS, H, W, 2] the commonest offsets of each pixel's tile.
-
-    The most frequent come first, of equally frequent ones the smallest in y, then x. Where there
-    are fewer they are repeated.
-    """
-    shifts = np.empty((SHARED_SHIFTS, *offsets.shape), np.int32)
-    for top, left in product(*(range(0, side, TILE_SIZE) for side in offsets.shape[:2])):
-        tile = (slice(top, top + TILE_SIZE), slice(left, left + TILE_SIZE))
-        yx, counts = np.unique(offsets[tile].reshape(-1, 2)[:, ::-1], axis=0, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        commonest = yx[np.resize(order[:SHARED_SHIFTS], SHARED_SHIFTS), ::-1]
-        shifts[:, *tile] = commonest[:, None, None]
-    return shifts
 
 
 def _random_bits(counters: Bits) -> Bits:

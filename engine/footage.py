@@ -1,0 +1,66 @@
+"""The source as the method sees it: pictures in painting space, and how they move."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from types import TracebackType
+from typing import Self
+
+from engine.media.color import to_painting_space
+from engine.media.source import FrameSource
+from engine.motion.flow import FlowEstimator
+from engine.types import FloatArray, Flow, Frame
+
+FLOW_BYTES = 512 << 20
+"""Flows of an interval that are kept: both directions and the blend need the same ones."""
+_FEWEST_FLOWS = 8
+_FRAMES = 6
+"""Both directions look at a frame and at its neighbours."""
+
+
+class Footage:
+    """Reads frames and finds motion on a thread of its own, ahead of who asks for them.
+
+    What was asked for or expected last is kept, so memory does not grow with the clip.
+    """
+
+    def __init__(self, source: FrameSource, estimator: FlowEstimator) -> None:
+        size = source.clip.size
+        flows = max(_FEWEST_FLOWS, FLOW_BYTES // (size.width * size.height * 8))
+        # Only the thread calls these; so neither they nor the source need a lock.
+        self._frame = lru_cache(_FRAMES)(source.read)
+        self._rgb = lru_cache(_FRAMES)(lambda index: to_painting_space(self._frame(index)))
+        self._flow = lru_cache(flows)(
+            lambda first, second: estimator.estimate(self._rgb(first), self._rgb(second))
+        )
+        self._thread = ThreadPoolExecutor(1, "footage")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def frame(self, index: int) -> Frame:
+        """The frame in the clip's own colour space."""
+        return self._thread.submit(self._frame, index).result()
+
+    def rgb(self, index: int) -> FloatArray:
+        """The frame [H, W, 3] in painting space."""
+        return self._thread.submit(self._rgb, index).result()
+
+    def flow(self, first: int, second: int) -> Flow:
+        """The flow from one frame to another."""
+        return self._thread.submit(self._flow, first, second).result()
+
+    def expect(self, first: int, second: int) -> None:
+        """Says that the flows between two frames will be asked for.
+
+        What goes wrong there is raised when it is asked for.
+        """
+        self._thread.submit(self._flow, first, second)
+        self._thread.submit(self._flow, second, first)
