@@ -254,7 +254,7 @@ class _Blending:
         if self._poisson_weight > 0:
             screening = 1 / self._poisson_weight
             mixed = self._kernels.poisson(mixed, left, right, self._choice, screening)
-        return lambda: StoredPicture(self._kernels.download(mixed))
+        return lambda: StoredPicture(self._kernels.download(mixed).clip(0, 1))
 
     def _carried(self, frame: int) -> DeviceArray | None:
         """The choice of the frame before, brought here along the flow."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 
-from engine.media.exr import read_exr, write_exr
+from engine.media.exr import UNCOMPRESSED, read_exr, write_exr
 from engine.media.picture import write_picture
 from engine.pipeline import StoredPicture
 from engine.plan import Address, Paint
@@ -54,8 +54,9 @@ class DiskStore:
         if picture.patch_error is not None:
             # First: the picture's own file says that both are there.
             path = self._folder.patch_error(address)
-            write_exr(path, {"Y": picture.patch_error}, Precision.FLOAT)
-        write_exr(self._folder.work(address), rgb_planes(picture.pixels), precision)
+            write_exr(path, {"Y": picture.patch_error}, Precision.FLOAT, UNCOMPRESSED)
+        planes = rgb_planes(picture.pixels)
+        write_exr(self._folder.work(address), planes, precision, UNCOMPRESSED)
 
     def delivered(self, index: int) -> Address | None:
         return self._delivered.get(index)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from engine.errors import NotFoundError, StorageError, UnreadableMediaError
 from engine.media.files import replacing
 from engine.types import FloatArray, Precision
+
+UNCOMPRESSED: Mapping[str, Any] = MappingProxyType({"compression": OpenEXR.NO_COMPRESSION})
+"""For what is soon read again: written six times as fast, half as large again."""
 
 
 @dataclass(frozen=True)
