@@ -51,20 +51,21 @@ __device__ __forceinline__ std::uint32_t squares(std::uint32_t four) {
   return __dp4a(four, four, 0u);
 }
 
-/* The sum of squared differences of two patches, given by their top left pixels. Sides and chunks
- * that are not known at compile time are 0. Exact, since it fits 32 bits. */
+/* The sum of squared differences of two patches, given by their top left pixels; where it is not
+ * below the limit, any number that is not. Sides and chunks that are not known at compile time
+ * are 0. Exact, since it fits 32 bits. */
 template <int kSide, int kChunks>
 __device__ __forceinline__ std::uint32_t patch_distance(const Matched& source,
                                                         const Matched& target, const uint4* from,
-                                                        const uint4* to) {
+                                                        const uint4* to, std::uint32_t limit) {
+  constexpr int kRowsAtOnce = 2; /* enough to tell most that are too far apart */
   const int side = kSide ? kSide : 2 * target.radius + 1;
   const int chunks = kChunks ? kChunks : target.chunks;
   const int source_row = source.stride() * chunks;
   const int target_row = target.stride() * chunks;
   std::uint32_t sums = 0;
   std::uint32_t products = 0;
-#pragma unroll
-  for (int y = 0; y < side; ++y) {
+  const auto add_row = [&] {
 #pragma unroll
     for (int x = 0; x < side; ++x) {
 #pragma unroll
@@ -83,7 +84,12 @@ __device__ __forceinline__ std::uint32_t patch_distance(const Matched& source,
     }
     from += source_row;
     to += target_row;
-  }
+  };
+#pragma unroll
+  for (int y = 0; y < kRowsAtOnce; ++y) add_row();
+  if (sums - 2 * products >= limit) return sums - 2 * products;
+#pragma unroll
+  for (int y = kRowsAtOnce; y < side; ++y) add_row();
   return sums - 2 * products;
 }
 

@@ -35,6 +35,7 @@ inline constexpr int kMaxCandidates =
     2 + 4 * kStrideCount + kReachCount + 1; /* own, coarser, near, random, any */
 inline constexpr int kComparedCandidates = 2 + 4 * kStrideCount + 2; /* later ones rarely repeat */
 inline constexpr unsigned kAllLanes = 0xffffffffu;
+inline constexpr std::uint32_t kNoLimit = 0xffffffffu;
 
 /* A source pixel, x and y of 16 bits each. */
 using Packed = std::uint32_t;
@@ -295,17 +296,20 @@ __host__ __device__ constexpr std::size_t scratch_bytes(int patch_size) {
   return rows > sizeof(Scratch) ? rows : sizeof(Scratch);
 }
 
+/* What speaks against a patch; where that is not below the limit, any number that is not. */
 template <int kSide, int kChunks>
 __device__ __forceinline__ std::uint32_t cost(const Level& level, Packed wanted, Packed current,
-                                              const FlowPoint& flow, int x, int y) {
+                                              const FlowPoint& flow, int x, int y,
+                                              std::uint32_t limit) {
   const int side = kSide ? kSide : 2 * level.radius() + 1;
   const int wx = x_of(wanted);
   const int wy = y_of(wanted);
   const std::uint32_t uses = level.uses[level.source.size.index(wx, wy)] -
                              patch_overlap(side, wx - x_of(current), wy - y_of(current));
-  return patch_distance<kSide, kChunks>(level.source, level.target, level.source.patch(wx, wy),
-                                        level.target.patch(x, y)) +
-         overuse_cost(uses, level.cost_per_use) + flow.deviation(wanted);
+  const std::uint32_t least = overuse_cost(uses, level.cost_per_use) + flow.deviation(wanted);
+  return least + patch_distance<kSide, kChunks>(
+                     level.source, level.target, level.source.patch(wx, wy),
+                     level.target.patch(x, y), limit > least ? limit - least : 0);
 }
 
 /* Notes that target pixels use a source pixel more, or less, often. */
@@ -354,7 +358,7 @@ __device__ void search(const Level& level, int group, std::uint32_t pixels, int 
   if (live) {
     flow = flow_point(level, lane.x, lane.y);
     own = level.field[level.target.size.index(lane.x, lane.y)];
-    own_cost = cost<kSide, kChunks>(level, own, own, flow, lane.x, lane.y);
+    own_cost = cost<kSide, kChunks>(level, own, own, flow, lane.x, lane.y, kNoLimit);
     candidates = candidates_of(level, own, flow, lane.x, lane.y, key,
                                std::make_integer_sequence<int, kStrideCount>{},
                                std::make_integer_sequence<int, kReachCount>{});
@@ -377,12 +381,13 @@ __device__ void search(const Level& level, int group, std::uint32_t pixels, int 
     const bool any = item < items.total;
     const int owner = any ? scratch.costs[item] : 0;
     const Packed its = __shfl_sync(kAllLanes, own, owner);
+    const std::uint32_t limit = __shfl_sync(kAllLanes, own_cost, owner);
     const FlowPoint to{__shfl_sync(kAllLanes, flow.x, owner), __shfl_sync(kAllLanes, flow.y, owner),
                        __shfl_sync(kAllLanes, flow.cost, owner)};
     if (!any) continue;
-    scratch.costs[item] = cost<kSide, kChunks>(level, scratch.wanted[item], its, to,
-                                               lane.column * kGroupWidth + owner % kGroupWidth,
-                                               lane.row * kGroupHeight + owner / kGroupWidth);
+    scratch.costs[item] = cost<kSide, kChunks>(
+        level, scratch.wanted[item], its, to, lane.column * kGroupWidth + owner % kGroupWidth,
+        lane.row * kGroupHeight + owner / kGroupWidth, limit);
   }
   __syncwarp();
 
@@ -490,6 +495,7 @@ __device__ void filter(const Level& level, int tile, std::uint32_t* rows) {
   const int lane = threadIdx.x % kWarp;
   const int x = tile % level.tiles.columns * kTileWidth + lane;
   const int top = tile / level.tiles.columns * kTileHeight;
+#pragma unroll 4 /* loads in flight */
   for (int row = 0; row < kTileHeight + 2 * reach; ++row) {
     const int y = top + row - reach;
     std::uint32_t sum = 0;
@@ -514,9 +520,9 @@ __device__ void filter(const Level& level, int tile, std::uint32_t* rows) {
   }
 }
 
-/* Work of a block. */
+/* Work of a block: which of the pieces that its threads have looked at. */
 struct Queue {
-  int pieces[kMaxSettleThreads];
+  std::uint16_t threads[kMaxSettleThreads];
   int count;
   int taken;
 };
@@ -527,29 +533,30 @@ template <typename Wanted, typename Work>
 __device__ void share(Queue& queue, int total, int max_parts, const Wanted& wanted,
                       const Work& work) {
   const int blocks = static_cast<int>(gridDim.x);
-  const int warps = static_cast<int>(blockDim.x / kWarp);
+  const int block = static_cast<int>(blockIdx.x);
+  const int threads = static_cast<int>(blockDim.x);
+  const int thread = static_cast<int>(threadIdx.x);
   /* Neighbours go to the same block, as long as each block gets some runs of them. */
   const int run = clamped(total / (8 * blocks), 1, kWarp);
   const int runs = (total + run - 1) / run;
-  const int block = static_cast<int>(blockIdx.x);
   const int own = (runs - block + blocks - 1) / blocks * run;
-  for (int first = 0; first < own; first += static_cast<int>(blockDim.x)) {
-    if (threadIdx.x == 0) queue.count = queue.taken = 0;
+  const auto piece_of = [&](int i) { return (i / run * blocks + block) * run + i % run; };
+  for (int first = 0; first < own; first += threads) {
+    if (thread == 0) queue.count = queue.taken = 0;
     __syncthreads();
-    const int i = first + static_cast<int>(threadIdx.x);
-    const int piece = (i / run * blocks + block) * run + i % run;
-    if (i < own && piece < total && wanted(piece)) {
-      queue.pieces[atomicAdd(&queue.count, 1)] = piece;
+    const int piece = piece_of(first + thread);
+    if (first + thread < own && piece < total && wanted(piece)) {
+      queue.threads[atomicAdd(&queue.count, 1)] = static_cast<std::uint16_t>(thread);
     }
     __syncthreads();
-    const int parts = queue.count * max_parts <= 2 * warps ? max_parts : 1;
+    const int parts = queue.count * max_parts <= 2 * threads / kWarp ? max_parts : 1;
     const int tasks = queue.count * parts;
     while (true) {
       int task = 0;
-      if (threadIdx.x % kWarp == 0) task = atomicAdd(&queue.taken, 1);
+      if (thread % kWarp == 0) task = atomicAdd(&queue.taken, 1);
       task = __shfl_sync(kAllLanes, task, 0);
       if (task >= tasks) break;
-      work(queue.pieces[task / parts], task % parts, parts);
+      work(piece_of(first + queue.threads[task / parts]), task % parts, parts);
     }
     __syncthreads();
   }

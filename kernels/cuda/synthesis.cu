@@ -48,21 +48,9 @@ class Cutter {
 struct Pyramid {
   int level_count;
   std::array<Level, kMaxLevels> levels;
-  char* zeroed; /* what has to be zero when a level begins */
-  std::array<std::size_t, kMaxLevels> zeroed_bytes;
+  char* zeroed; /* what has to be zero at first */
+  std::size_t zeroed_bytes;
 };
-
-/* What lies in the memory that the levels share. */
-std::size_t cut_zeroed(Level& level, Cutter cutter) {
-  const std::size_t groups = level.group_numbers();
-  level.counts = cutter.take<std::uint32_t>(level.source.size.area());
-  level.changed = cutter.take<unsigned long long>(groups);
-  level.searches = cutter.take<std::uint8_t>(groups);
-  level.votes = cutter.take<std::uint8_t>(groups);
-  level.recounts = cutter.take<std::uint8_t>(level.tiles.count());
-  level.unsettled = cutter.take<std::uint8_t>(level.iterations + 1);
-  return cutter.bytes();
-}
 
 Pyramid pyramid_of(const inbetween_synthesis& p, const ChannelScales& scales, Cutter& cutter) {
   Pyramid pyramid{};
@@ -93,17 +81,25 @@ Pyramid pyramid_of(const inbetween_synthesis& p, const ChannelScales& scales, Cu
     source = halved(source);
     target = halved(target);
   }
-  Level& full = pyramid.levels[0];
+  const Level& full = pyramid.levels[0];
   auto* next = cutter.take<Packed>(full.target.size.area());
   auto* uses = cutter.take<std::uint32_t>(full.source.size.area());
-  pyramid.zeroed = cutter.take<char>(cut_zeroed(full, Cutter()));
+  const std::size_t zeroed = cutter.bytes();
+  pyramid.zeroed = cutter.take<char>(0);
   for (int i = 0; i < pyramid.level_count; ++i) {
     Level& level = pyramid.levels[i];
+    const std::size_t groups = level.group_numbers();
     level.coarser = i + 1 < pyramid.level_count ? pyramid.levels[i + 1].field : nullptr;
     level.next = next;
     level.uses = uses;
-    pyramid.zeroed_bytes[i] = cut_zeroed(level, Cutter(pyramid.zeroed));
+    level.counts = cutter.take<std::uint32_t>(level.source.size.area());
+    level.changed = cutter.take<unsigned long long>(groups);
+    level.searches = cutter.take<std::uint8_t>(groups);
+    level.votes = cutter.take<std::uint8_t>(groups);
+    level.recounts = cutter.take<std::uint8_t>(level.tiles.count());
+    level.unsettled = cutter.take<std::uint8_t>(level.iterations + 1);
   }
+  pyramid.zeroed_bytes = cutter.bytes() - zeroed;
   return pyramid;
 }
 
@@ -153,7 +149,7 @@ __global__ void finish(Level level, double unit, const float* style, float* pict
   source_xy[2 * at + 1] = y_of(own);
   const std::uint32_t distance = patch_distance<kSide, kChunks>(
       level.source, level.target, level.source.patch(x_of(own), y_of(own)),
-      level.target.patch(x, y));
+      level.target.patch(x, y), kNoLimit);
   patch_error[at] = static_cast<float>(distance * unit);
 
   /* In double the sum of equal floats is exact, so that a flat style stays flat. */
@@ -214,9 +210,9 @@ Residents residents(int device, int patch_size) {
 template <int kSide, int kChunks>
 void settle_all(const inbetween_synthesis& p, const ChannelScales& scales, Pyramid& pyramid,
                 const inbetween_context& context) {
+  check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes, context.stream));
   const Residents all = residents<kSide, kChunks>(context.device, p.patch_size);
   for (int i = pyramid.level_count - 1; i >= 0; --i) {
-    check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes[i], context.stream));
     void* arguments[] = {&pyramid.levels[i]};
     check(cudaLaunchCooperativeKernel(settle<kSide, kChunks>, dim3(all.blocks), dim3(all.threads),
                                       arguments, all.shared_bytes, context.stream));
