@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so", "thread": "libtsan.so"}
+LIBRARIES = {
+    "address": "libasan.so",
+    "undefined": "libubsan.so",
+    "float-cast-overflow": "libubsan.so",  # which "undefined" leaves out
+    "thread": "libtsan.so",
+}
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",

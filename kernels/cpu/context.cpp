@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -90,6 +91,8 @@ int32_t inbetween_allocate(inbetween_context* context, uint64_t bytes, void** me
   return guarded([&] {
     check_given("context", context);
     check_given("memory", memory);
+    /* libstdc++ rounds up to the alignment, and would give no memory for the largest numbers. */
+    if (bytes > PTRDIFF_MAX) throw std::bad_alloc();
     *memory = ::operator new(bytes, kAlignment);
   });
 }

@@ -43,9 +43,10 @@ Grid<Lead> leads(const inbetween_synthesis& p, double unit, int level, Size sour
     for (int x = 0; x < target.width; ++x) {
       const std::size_t full = row + sampled(x, level, p.target_width);
       const float* displacement = p.to_source + 2 * full;
+      /* Costs are added up without a sign. */
+      const float trust = p.confidence ? std::max(p.confidence[full], 0.0f) : 1.0f;
       result.at(x, y) = {clamped(x + displacement[0] / factor, 0.0f, right),
-                         clamped(y + displacement[1] / factor, 0.0f, bottom),
-                         p.confidence ? cost * p.confidence[full] : cost};
+                         clamped(y + displacement[1] / factor, 0.0f, bottom), cost * trust};
     }
   });
   return result;
