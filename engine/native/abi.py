@@ -64,7 +64,7 @@ class Guides(Parameters):
     function = "inbetween_guides"
     _fields_: ClassVar[Sequence[tuple[str, type]]] = [
         *_fields(ctypes.c_int32, "width height"),
-        *_fields(ctypes.c_void_p, "source temporal confidence guides"),
+        *_fields(ctypes.c_void_p, "source temporal guides"),
     ]
 
 
@@ -76,7 +76,8 @@ class Synthesis(Parameters):
         ("seed", ctypes.c_uint32),
         *_fields(ctypes.c_float, "uniformity position_weight"),
         *_fields(ctypes.c_void_p, "guide_weights style source_guides target_guides"),
-        *_fields(ctypes.c_void_p, "to_source confidence picture source_xy patch_error"),
+        *_fields(ctypes.c_void_p, "to_source confidence temporal_confidence"),
+        *_fields(ctypes.c_void_p, "picture source_xy patch_error"),
     ]
 
 

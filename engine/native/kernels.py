@@ -258,30 +258,17 @@ class Kernels:
         )
         return DeviceFlow(forward, confidence)
 
-    def guides(
-        self, source: DeviceArray, temporal: DeviceArray, confidence: DeviceArray | None = None
-    ) -> DeviceArray:
+    def guides(self, source: DeviceArray, temporal: DeviceArray) -> DeviceArray:
         """The guides [H, W, 9] of a frame of the source [H, W, 3]: colour, edges, temporal.
 
-        `temporal` [H, W, 3] is the picture made for the frame before, brought here; where its
-        `confidence` [H, W] is low it is continued from its surroundings.
+        `temporal` [H, W, 3] is the picture made for the frame before, brought here; at the key
+        frame it is the take.
         """
         _expect("source", source, np.float32, (None, None, 3))
         height, width = source.shape[:2]
         _expect("temporal", temporal, np.float32, (height, width, 3))
-        if confidence is not None:
-            _expect("confidence", confidence, np.float32, (height, width))
         guides = self.empty((height, width, 9), np.uint8)
-        self._run(
-            abi.Guides(
-                width,
-                height,
-                source.pointer,
-                temporal.pointer,
-                confidence and confidence.pointer,
-                guides.pointer,
-            )
-        )
+        self._run(abi.Guides(width, height, source.pointer, temporal.pointer, guides.pointer))
         return guides
 
     def synthesize(
@@ -291,11 +278,13 @@ class Kernels:
         target_guides: DeviceArray,
         to_source: DeviceFlow,
         parameters: SynthesisParameters,
+        temporal_confidence: DeviceArray | None = None,
     ) -> DeviceSynthesis:
         """Carries `style` [Hs, Ws, 3] to the frame that `target_guides` [H, W, G] describe.
 
         `source_guides` [Hs, Ws, G] describe the key frame, and `to_source` leads there. The style
-        is matched within 0..1 and carried at any value.
+        is matched within 0..1 and carried at any value. With `temporal_confidence` [H, W] the last
+        three guides are the temporal ones, which have no say where it is below a half.
         """
         _expect("style", style, np.float32, (None, None, 3))
         source_height, source_width = style.shape[:2]
@@ -303,6 +292,8 @@ class Kernels:
         channels = len(parameters.guide_weights)
         _expect("source_guides", source_guides, np.uint8, (source_height, source_width, channels))
         _expect("target_guides", target_guides, np.uint8, (height, width, channels))
+        if temporal_confidence is not None:
+            _expect("temporal_confidence", temporal_confidence, np.float32, (height, width))
         weights = np.array(parameters.guide_weights, np.float32)
         made = DeviceSynthesis(
             self.empty((height, width, 3)),
@@ -328,6 +319,7 @@ class Kernels:
                 target_guides.pointer,
                 to_source.displacement.pointer,
                 to_source.confidence.pointer,
+                temporal_confidence and temporal_confidence.pointer,
                 made.picture.pointer,
                 made.source_xy.pointer,
                 made.patch_error.pointer,

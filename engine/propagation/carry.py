@@ -79,8 +79,10 @@ class Carrier:
         to_previous = self._flows.to_previous(frame)
         temporal = self.kernels.warp(self.kernels.upload(previous), to_previous.displacement)
         source = self.kernels.upload(self.footage.rgb(frame))
-        guides = self.kernels.guides(source, temporal, to_previous.confidence)
-        return self.kernels.synthesize(style, at_key, guides, to_key, self.parameters)
+        guides = self.kernels.guides(source, temporal)
+        return self.kernels.synthesize(
+            style, at_key, guides, to_key, self.parameters, to_previous.confidence
+        )
 
     @cached_property
     def _flows(self) -> FlowChain:

@@ -31,6 +31,9 @@ INBETWEEN_BOTH int sampled(int i, int level, int full_side) {
   return at < full_side ? at : full_side - 1;
 }
 
+/* Whether a temporal guide of this confidence has a say. NaN has none. */
+INBETWEEN_BOTH bool is_trusted(float confidence) { return confidence >= 0.5f; }
+
 /* The finalizer of MurmurHash3: random bits from a counter. */
 INBETWEEN_BOTH std::uint32_t random_bits(std::uint32_t counter) {
   counter ^= counter >> 16;
@@ -124,6 +127,7 @@ inline void check_synthesis(const inbetween_synthesis* p) {
   for (int i = 0; i < p->guide_channels; ++i) {
     check_not_negative("guide_weights", p->guide_weights[i]);
   }
+  if (p->temporal_confidence) check_range("guide_channels", p->guide_channels, 3, 61);
   check_given("style", p->style);
   check_given("source_guides", p->source_guides);
   check_given("target_guides", p->target_guides);

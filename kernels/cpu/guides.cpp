@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "common/call.h"
 #include "common/motion_checks.h"
@@ -12,41 +11,6 @@
 namespace inbetween {
 
 namespace {
-
-/* A level with fewer texels is done before other threads have woken. */
-constexpr int kShared = 1 << 14;
-
-template <typename Task>
-void for_rows(Workers& workers, const TexelLevel& level, Task&& row) {
-  if (level.width * level.height < kShared) {
-    for (int y = 0; y < level.height; ++y) row(y);
-  } else {
-    workers.run(level.height, row);
-  }
-}
-
-template <typename Fine>
-void push(Workers& workers, const Fine& fine, const TexelLevel& coarse) {
-  for_rows(workers, coarse, [&](int y) {
-    for (int x = 0; x < coarse.width; ++x) coarse.at(x, y) = halved(fine, x, y);
-  });
-}
-
-void pull(Workers& workers, const TexelLevel& coarse, const TexelLevel& fine) {
-  for_rows(workers, fine, [&](int y) {
-    for (int x = 0; x < fine.width; ++x) fine.at(x, y) = filled(fine.at(x, y), coarse, x, y);
-  });
-}
-
-/* Means of ever larger squares, then each filled from the next larger ones. */
-void push_pull(Workers& workers, const Finest& finest, const TexelPyramid& pyramid) {
-  if (pyramid.count == 0) return;
-  push(workers, finest, pyramid.levels[0]);
-  for (int i = 1; i < pyramid.count; ++i) push(workers, pyramid.levels[i - 1], pyramid.levels[i]);
-  for (int i = pyramid.count - 1; i > 0; --i) {
-    pull(workers, pyramid.levels[i], pyramid.levels[i - 1]);
-  }
-}
 
 /* Pixels of one row that are made at a time; small enough for the stack, as tasks must not throw.
  */
@@ -59,12 +23,6 @@ struct Run {
 
   int values() const { return 3 * (end - begin); }
 };
-
-void continue_run(const Finest& finest, const TexelPyramid& pyramid, const Run& run, float* row) {
-  for (int x = run.begin; x < run.end; ++x, row += 3) {
-    std::copy_n(continued(finest, pyramid, x, run.y).color, 3, row);
-  }
-}
 
 void to_bytes(const float* values, int count, std::uint8_t* bytes) {
   for (int i = 0; i < count; ++i) bytes[i] = byte_of(values[i]);
@@ -96,33 +54,18 @@ void weave(const std::uint8_t* color, const std::uint8_t* edges, const std::uint
   }
 }
 
-void make_run(const Guides& p, const TexelPyramid& pyramid, const Run& run) {
+void make_run(const Guides& p, const Run& run) {
   const std::size_t pixel = std::size_t(run.y) * p.width + run.begin;
-  const float* temporal = p.temporal + 3 * pixel;
-  float whole[3 * kRun];
-  if (p.confidence) {
-    continue_run({p.width, p.height, p.temporal, p.confidence}, pyramid, run, whole);
-    temporal = whole;
-  }
   std::uint8_t planes[3][3 * kRun];
   to_bytes(p.source + 3 * pixel, run.values(), planes[0]);
   edges_to_bytes(p, run, planes[1]);
-  to_bytes(temporal, run.values(), planes[2]);
+  to_bytes(p.temporal + 3 * pixel, run.values(), planes[2]);
   weave(planes[0], planes[1], planes[2], run.end - run.begin, p.guides + kGuidePlanes * pixel);
 }
 
 void make_guides(Workers& workers, const Guides& p) {
-  TexelPyramid pyramid{};
-  std::unique_ptr<Texel[]> texels;
-  if (p.confidence) {
-    texels = std::make_unique_for_overwrite<Texel[]>(pyramid.shape(p.width, p.height));
-    pyramid.place(texels.get());
-    push_pull(workers, {p.width, p.height, p.temporal, p.confidence}, pyramid);
-  }
   workers.run(p.height, [&](int y) {
-    for (int x = 0; x < p.width; x += kRun) {
-      make_run(p, pyramid, {y, x, std::min(x + kRun, p.width)});
-    }
+    for (int x = 0; x < p.width; x += kRun) make_run(p, {y, x, std::min(x + kRun, p.width)});
   });
 }
 

@@ -283,6 +283,32 @@ class Level {
   }
 
   bool vote_pixel(const Field& field, int x, int y) {
+    if (has_no_temporal_say(x, y)) {
+      const int temporal = parameters_.guide_channels;
+      const auto mean = voted(field, x, y, temporal);
+      std::copy(mean.begin(), mean.end(), target_.pixel(x, y) + temporal);
+    }
+    const auto mean = voted(field, x, y, 0);
+    std::uint8_t* style = target_.pixel(x, y);
+    bool changed = false;
+    for (int c = 0; c < kStyleChannels; ++c) {
+      changed |= std::abs(mean[c] - style[c]) >= stop_threshold_;
+      style[c] = mean[c];
+    }
+    return changed;
+  }
+
+  bool has_no_temporal_say(int x, int y) const {
+    const inbetween_synthesis& p = parameters_;
+    if (!p.temporal_confidence) return false;
+    const std::size_t row = std::size_t(sampled(y, number_, p.target_height)) * p.target_width;
+    return !is_trusted(p.temporal_confidence[row + sampled(x, number_, p.target_width)]);
+  }
+
+  /* The rounded mean of three channels, from the first one on, of the patches that overlap there.
+   */
+  std::array<std::uint8_t, kStyleChannels> voted(const Field& field, int x, int y,
+                                                 int first_channel) const {
     const int radius = target_.radius();
     const int first = std::max(x - radius, 0);
     const int last = std::min(x + radius, field.width() - 1);
@@ -294,22 +320,18 @@ class Level {
     for (int ny = std::max(y - radius, 0); ny <= std::min(y + radius, field.height() - 1); ++ny) {
       const Position* from = field.row(ny);
       for (int nx = first; nx <= last; ++nx) {
-        std::uint32_t style;
-        std::memcpy(&style, source_.pixel(from[nx].x + x - nx, from[nx].y + y - ny), sizeof style);
-        even += style & 0x00ff00ffu;
-        odd += style >> 8 & 0x00ff00ffu;
+        std::uint32_t channels; /* the fourth byte does not matter */
+        const std::uint8_t* pixel = source_.pixel(from[nx].x + x - nx, from[nx].y + y - ny);
+        std::memcpy(&channels, pixel + first_channel, sizeof channels);
+        even += channels & 0x00ff00ffu;
+        odd += channels >> 8 & 0x00ff00ffu;
       }
       count += last - first + 1;
     }
-    const std::uint32_t sums[kStyleChannels] = {even & 0xffff, odd & 0xffff, even >> 16};
-    std::uint8_t* style = target_.pixel(x, y);
-    bool changed = false;
-    for (int c = 0; c < kStyleChannels; ++c) {
-      const int mean = static_cast<int>((2 * sums[c] + count) / (2 * count));
-      changed |= std::abs(mean - style[c]) >= stop_threshold_;
-      style[c] = static_cast<std::uint8_t>(mean);
-    }
-    return changed;
+    const auto mean = [count](std::uint32_t sum) {
+      return static_cast<std::uint8_t>((2 * sum + count) / (2 * count));
+    };
+    return {mean(even & 0xffff), mean(odd & 0xffff), mean(even >> 16)};
   }
 
   const inbetween_synthesis& parameters_;

@@ -63,67 +63,12 @@ def confidence(
     return np.asarray((area - count.astype(np.float32)) / area)
 
 
-def guides(
-    source: FloatArray, temporal: FloatArray, confidence: FloatArray | None = None
-) -> Guides:
+def guides(source: FloatArray, temporal: FloatArray) -> Guides:
     """Colour, edge and temporal planes [H, W, 9] of a frame: the bytes next to 0..1.
 
-    `source` and `temporal` are [H, W, 3]; `confidence` [H, W] is that of the temporal picture.
+    `source` and `temporal` are [H, W, 3].
     """
-    if confidence is not None:
-        temporal = continued(temporal, clamped(confidence, 0, 1))
     return np.concatenate([_bytes(source), _bytes(_edges(source)), _bytes(temporal)], axis=-1)
-
-
-def continued(picture: FloatArray, weight: FloatArray) -> FloatArray:
-    """`picture` [H, W, 3] continued from its surroundings where its weight [H, W] is low.
-
-    Push-pull: means by weight of ever larger squares, and what a square lacks of trust comes from
-    the larger ones, bilinear. Where nothing is trusted at all it stays as it came.
-    """
-    weight = weight[..., np.newaxis]
-    return _filled(picture, weight) if (weight > 0).any() else picture
-
-
-def _filled(picture: FloatArray, weight: FloatArray) -> FloatArray:
-    height, width = picture.shape[:2]
-    if height == width == 1:
-        return picture
-    around = _doubled(_filled(*_halved(picture, weight)), height, width)
-    return weight * picture + (1 - weight) * around
-
-
-def _halved(picture: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Half the size, rounded up: the means of four pixels by weight, and the sums of the weights.
-
-    Together they are trusted as soon as they make up one.
-    """
-    weights = _sum_of_four(weight)
-    sums = _sum_of_four(weight * picture)
-    return np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0), clamped(
-        weights, 0, 1
-    )
-
-
-def _sum_of_four(values: FloatArray) -> FloatArray:
-    height, width = values.shape[:2]
-    even = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
-    above = even[0::2, 0::2] + even[0::2, 1::2]
-    return np.asarray(above + (even[1::2, 0::2] + even[1::2, 1::2]))
-
-
-def _doubled(coarse: FloatArray, height: int, width: int) -> FloatArray:
-    """Twice the size, bilinear: a pixel lies a quarter of a coarse one from its coarse one."""
-    near, far = _neighbours(width, coarse.shape[1])
-    rows = 0.75 * coarse[:, near] + 0.25 * coarse[:, far]
-    near, far = _neighbours(height, coarse.shape[0])
-    return np.asarray(0.75 * rows[near] + 0.25 * rows[far])
-
-
-def _neighbours(count: int, coarse_count: int) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """The nearest coarse pixel, and the next on the side where the pixel lies."""
-    near, odd = np.divmod(np.arange(count), 2)
-    return near, (near + 2 * odd - 1).clip(0, coarse_count - 1)
 
 
 def _edges(source: FloatArray) -> FloatArray:

@@ -29,6 +29,8 @@ UNSETTLED_ITERATIONS = 1
 """Iterations after which every pixel still searches."""
 STYLE_WEIGHT = 1.0
 """Shared by the style's channels."""
+TRUSTED = np.float32(0.5)
+"""A temporal guide of less confidence has no say; nor has one whose confidence is NaN."""
 MAX_COUNT = 65535
 MAX_COST = np.float32(2**30)
 """Of one term: above every patch distance, and the sum of three fits 32 bits."""
@@ -48,6 +50,7 @@ def synthesize(
     to_source: FloatArray,
     confidence: FloatArray,
     parameters: SynthesisParameters,
+    temporal_confidence: FloatArray | None = None,
 ) -> tuple[FloatArray, Field, FloatArray]:
     """The picture [H, W, 3], the field and its patch errors [H, W].
 
@@ -68,6 +71,8 @@ def synthesize(
         sources.append(_halved(sources[-1]))
         targets.append(_halved(targets[-1]))
 
+    if temporal_confidence is None:
+        temporal_confidence = np.ones(to_source.shape[:2], np.float32)
     levels = [
         _Level(
             number,
@@ -77,6 +82,7 @@ def synthesize(
             unit,
             _sampled(to_source, number),
             _sampled(confidence, number),
+            ~(_sampled(temporal_confidence, number) >= TRUSTED),
             max(style.shape[:2]) - 1,
             parameters,
         )
@@ -105,6 +111,7 @@ class _Level:
     unit: float
     displacement: FloatArray  # [H, W, 2] to the source, in pixels of the full size
     confidence: FloatArray  # [H, W] of the displacement
+    untrusted: NDArray[np.bool_]  # [H, W] where the temporal guide has no say
     longest_way: int  # along the longer side of the source at full size
     parameters: SynthesisParameters
 
@@ -223,16 +230,23 @@ class _Level:
     def vote(self, field: Field) -> NDArray[np.bool_]:
         """Sets the target's style to the rounded mean of the patches that overlap there.
 
-        Returns where it changed by the stop threshold or more.
+        The temporal guide, the last three channels, follows where it is not trusted: it agrees
+        there with whatever is made. Returns where the style changed by the stop threshold or more.
         """
-        mean = _voted(
-            self.source[..., :3].astype(np.float64), field, self.parameters.patch_size // 2
-        )
-        voted = np.floor(mean + 0.5).astype(np.uint8)
+        voted = self.voted(slice(3), field)
+        if self.untrusted.any():
+            temporal = self.target[..., -3:]
+            voted_temporal = self.voted(slice(-3, None), field)
+            temporal[self.untrusted] = voted_temporal[self.untrusted]
         change = np.abs(voted.astype(np.int32) - self.target[..., :3])
         self.target[..., :3] = voted
         threshold = np.floor(self.parameters.stop_threshold * self.scales[0] + 0.5)
         return np.asarray((change >= max(1, threshold)).any(axis=-1))
+
+    def voted(self, channels: slice, field: Field) -> Bytes:
+        source = self.source[..., channels].astype(np.float64)
+        mean = _voted(source, field, self.parameters.patch_size // 2)
+        return np.floor(mean + 0.5).astype(np.uint8)
 
 
 def _voted(style: NDArray[np.float64], field: Field, radius: int) -> NDArray[np.float64]:

@@ -130,17 +130,13 @@ struct inbetween_confidence {
 INBETWEEN_EXPORT int32_t inbetween_confidence(inbetween_context* context,
                                               const struct inbetween_confidence* parameters);
 
-/* The guides of the patch search: colour, edge (3x3 Laplacian) and temporal, 8 bits each. The
- * temporal picture is first continued from its surroundings into what is not trusted (push-pull).
- */
+/* The guides of the patch search: colour, edge (3x3 Laplacian) and temporal, 8 bits each. */
 struct inbetween_guides {
   int32_t width;         /* 1..INBETWEEN_MAX_SIDE */
   int32_t height;        /* likewise */
   const float* source;   /* [height, width, 3], 0..1 */
   const float* temporal; /* [height, width, 3], 0..1 */
-  const float*
-      confidence;  /* [height, width] of the temporal picture, 0..1; NULL for 1 everywhere */
-  uint8_t* guides; /* out: [height, width, 9] */
+  uint8_t* guides;       /* out: [height, width, 9] */
 };
 INBETWEEN_EXPORT int32_t inbetween_guides(inbetween_context* context,
                                           const struct inbetween_guides* parameters);
@@ -165,9 +161,13 @@ struct inbetween_synthesis {
   const uint8_t* target_guides;   /* [target_height, target_width, guide_channels] */
   const float* to_source;         /* [target_height, target_width, 2] composed flow */
   const float* confidence;        /* [target_height, target_width] of that flow, 0..1; NULL for 1 */
-  float* picture;                 /* out: [target_height, target_width, 3] */
-  int32_t* source_xy;             /* out: [target_height, target_width, 2] */
-  float* patch_error;             /* out: [target_height, target_width] */
+  const float* temporal_confidence; /* [target_height, target_width], or NULL: the last three guide
+                                       channels hold the style at the key frame; where this is
+                                       below 0.5, at the target they are voted as the style is and
+                                       so have no say of their own */
+  float* picture;                   /* out: [target_height, target_width, 3] */
+  int32_t* source_xy;               /* out: [target_height, target_width, 2] */
+  float* patch_error;               /* out: [target_height, target_width] */
 };
 INBETWEEN_EXPORT int32_t inbetween_synthesize(inbetween_context* context,
                                               const struct inbetween_synthesis* parameters);
