@@ -21,7 +21,7 @@ from inbetween.v1.session_pb2 import Job, JobState, KeyFrame, Placement, Session
 
 from benchmarks.memory import watched_memory
 from benchmarks.report import Printer
-from benchmarks.yardstick import default_clip, dis_seconds
+from benchmarks.yardstick import default_clip, dis_seconds, parse_size
 from engine.errors import InbetweenError, NotFoundError
 from engine.media.color import to_painting_space
 from engine.media.source import FrameSource, open_source
@@ -102,14 +102,6 @@ def run(
                 printer.comment(f"rendering with key frames {key_list.name}")
                 rows.append(measure(original.name, media, key_list, painter, prompt, pid))
     printer.measurements("A whole clip", rows)
-
-
-def parse_size(text: str) -> FrameSize:
-    """640x360 as a size."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise typer.BadParameter(f"--size is {text!r}: give width and height, for example 640x360.")
-    return FrameSize(int(width), int(height))
 
 
 def scale_clip(source_path: Path, target: Path, size: FrameSize, frames: int) -> None:

@@ -1,8 +1,9 @@
-"""The peak memory of processes that are watched while they work."""
+"""How much memory work takes."""
 
+import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 INTERVAL_SECONDS = 0.2
@@ -66,3 +67,29 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def forget_peak_memory() -> None:
+    """The peak of this process begins again with what it holds now, where Linux lets it."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held at once; None where the system does not tell."""
+    for line in _read(Path("/proc/self/status")).splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / MIB
+    return None
+
+
+def device_memory_mib() -> float | None:
+    """What all programs together hold on the CUDA device that this thread works with, if any."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    if driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)):
+        return None
+    return (total.value - free.value) / MIB

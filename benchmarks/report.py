@@ -49,6 +49,8 @@ def _text(value: Any) -> str:
             return "-"
         case dict():
             return "\n".join(f"{name} {_text(entry)}" for name, entry in value.items())
+        case tuple():
+            return " ".join(_text(entry) for entry in value)
         case float():
             return f"{value:.4g}"
         case _:
