@@ -43,7 +43,6 @@ class DeviceBuffer {
 /* Working memory of one kind of call: made by the first one. */
 struct SynthesisMemory;
 struct ConfidenceMemory;
-struct GuidesMemory;
 struct BlendMemory;
 struct PoissonMemory;
 
@@ -62,7 +61,6 @@ struct inbetween_context {
   /* Shared pointers, since these destroy what only the file of the op knows in full. */
   std::shared_ptr<inbetween::SynthesisMemory> synthesis;
   std::shared_ptr<inbetween::ConfidenceMemory> confidence;
-  std::shared_ptr<inbetween::GuidesMemory> guides;
   std::shared_ptr<inbetween::BlendMemory> blend;
   std::shared_ptr<inbetween::PoissonMemory> poisson;
 };

@@ -64,8 +64,9 @@ inline Cells cells_of(Size size, int width, int height) {
 
 /* What the flow says of a level's pixels. */
 struct Flow {
-  const float* displacement; /* [height, width, 2] at full size */
-  const float* confidence;   /* [height, width] or NULL for 1 */
+  const float* displacement;        /* [height, width, 2] at full size */
+  const float* confidence;          /* [height, width] or NULL for 1 */
+  const float* temporal_confidence; /* likewise */
   Size size;
   float scale; /* of the level: 1, 1/2 or 1/4 */
   float cost;  /* of a pixel of this level away from a flow that is trusted */
@@ -92,12 +93,19 @@ struct Level {
   Cells groups;
   Cells tiles;
 
+  int temporal_channel; /* the first of the last three, which hold the temporal guide if any */
   int iterations;
   int stop_threshold;
   float cost_per_use;
   std::uint32_t seed;
 
   INBETWEEN_BOTH int radius() const { return target.radius; }
+
+  /* Where the flow holds what it says of a pixel. */
+  INBETWEEN_BOTH int flow_index(int x, int y) const {
+    return flow.size.index(sampled(x, number, flow.size.width),
+                           sampled(y, number, flow.size.height));
+  }
 
   /* Groups in bands, so that those which follow each other lie together. */
   INBETWEEN_BOTH int group_numbers() const {
@@ -207,8 +215,7 @@ struct FlowPoint {
 
 __device__ __forceinline__ FlowPoint flow_point(const Level& level, int x, int y) {
   const Flow& flow = level.flow;
-  const int at = flow.size.index(sampled(x, level.number, flow.size.width),
-                                 sampled(y, level.number, flow.size.height));
+  const int at = level.flow_index(x, y);
   const float* displacement = flow.displacement + 2 * std::int64_t(at);
   const Size source = level.source.size;
   return {clamped(x + displacement[0] * flow.scale, 0.0f, float(source.width - 1)),
@@ -412,24 +419,23 @@ __device__ void search(const Level& level, int group, std::uint32_t pixels, int 
   __syncwarp();
 }
 
-/* Replaces a target pixel's style, in the border too. */
-__device__ __forceinline__ void set_style(const Matched& target, int x, int y, std::uint32_t style,
-                                          std::uint32_t sum) {
+/* Calls set(words) for a target pixel and for what repeats it in the border. */
+template <typename Set>
+__device__ __forceinline__ void set_pixel(const Matched& target, int x, int y, const Set& set) {
   const int right = x + 1 == target.size.width ? x + 2 * target.radius : x + target.radius;
   const int bottom = y + 1 == target.size.height ? y + 2 * target.radius : y + target.radius;
   for (int row = y == 0 ? 0 : y + target.radius; row <= bottom; ++row) {
     for (int column = x == 0 ? 0 : x + target.radius; column <= right; ++column) {
-      auto* words = reinterpret_cast<std::uint32_t*>(target.patch(column, row));
-      words[0] = style;
-      words[4 * target.chunks - 1] = sum;
+      set(reinterpret_cast<std::uint32_t*>(target.patch(column, row)));
     }
   }
 }
 
-/* Sets the pixel's style to the rounded mean of the patches that overlap there. Returns whether it
- * changed by the threshold or more. */
+/* The rounded mean of three channels, from the first one on, of the patches that overlap there; a
+ * byte each, the lowest first. */
 template <int kSide>
-__device__ __forceinline__ bool vote_pixel(const Level& level, int x, int y) {
+__device__ __forceinline__ std::uint32_t voted(const Level& level, int x, int y,
+                                               int first_channel) {
   const int radius = kSide ? kSide / 2 : level.radius();
   const Size size = level.target.size;
   /* Two sums of 16 bits in a word: 225 bytes fit. */
@@ -444,25 +450,62 @@ __device__ __forceinline__ bool vote_pixel(const Level& level, int x, int y) {
       const int ny = y + dy;
       if (nx < 0 || nx >= size.width || ny < 0 || ny >= size.height) continue;
       const Packed from = level.next[size.index(nx, ny)];
-      const std::uint32_t style = __ldg(&level.source.pixel(x_of(from) - dx, y_of(from) - dy)->x);
-      even += style & 0x00ff00ff;
-      odd += style >> 8 & 0x00ff00ff;
+      const uint4* pixel = level.source.pixel(x_of(from) - dx, y_of(from) - dy);
+      const auto* words = reinterpret_cast<const std::uint32_t*>(pixel) + first_channel / 4;
+      /* The fourth byte does not matter. */
+      const std::uint32_t channels =
+          __funnelshift_r(__ldg(words), __ldg(words + 1), 8 * (first_channel % 4));
+      even += channels & 0x00ff00ff;
+      odd += channels >> 8 & 0x00ff00ff;
       ++count;
     }
   }
-  const std::uint32_t voted[kStyleChannels] = {(2 * (even & 0xffff) + count) / (2 * count),
-                                               (2 * (odd & 0xffff) + count) / (2 * count),
-                                               (2 * (even >> 16) + count) / (2 * count)};
+  const auto mean = [count](std::uint32_t sum) { return (2 * sum + count) / (2 * count); };
+  return mean(even >> 16) << 16 | mean(odd & 0xffff) << 8 | mean(even & 0xffff);
+}
+
+__device__ __forceinline__ bool has_temporal_say(const Level& level, int x, int y) {
+  const float* confidence = level.flow.temporal_confidence;
+  return !confidence || is_trusted(confidence[level.flow_index(x, y)]);
+}
+
+/* Sets the pixel's temporal guide to the rounded mean of the patches that overlap there. */
+template <int kSide>
+__device__ __forceinline__ void vote_temporal(const Level& level, int x, int y) {
+  const int first = level.temporal_channel;
+  const int last_word = 4 * level.target.chunks - 1;
+  const auto* words = reinterpret_cast<const std::uint32_t*>(level.target.pixel(x, y));
+  const auto* old = reinterpret_cast<const std::uint8_t*>(words) + first;
+  const std::uint32_t temporal = voted<kSide>(level, x, y, first);
+  const std::uint32_t sum =
+      words[last_word] - squares(old[2] << 16 | old[1] << 8 | old[0]) + squares(temporal);
+  set_pixel(level.target, x, y, [&](std::uint32_t* set) {
+    auto* bytes = reinterpret_cast<std::uint8_t*>(set) + first;
+    for (int c = 0; c < 3; ++c) bytes[c] = static_cast<std::uint8_t>(temporal >> 8 * c);
+    set[last_word] = sum;
+  });
+}
+
+/* Sets the pixel's style to the rounded mean of the patches that overlap there, and its temporal
+ * guide where that is not trusted. Returns whether the style changed by the threshold or more. */
+template <int kSide>
+__device__ __forceinline__ bool vote_pixel(const Level& level, int x, int y) {
+  if (!has_temporal_say(level, x, y)) vote_temporal<kSide>(level, x, y);
+  const int last_word = 4 * level.target.chunks - 1;
   const auto* words = reinterpret_cast<const std::uint32_t*>(level.target.pixel(x, y));
   const std::uint32_t old = words[0];
-  const std::uint32_t style = (old & 0xff000000) | voted[2] << 16 | voted[1] << 8 | voted[0];
+  const std::uint32_t style = (old & 0xff000000) | voted<kSide>(level, x, y, 0);
   if (style == old) return false;
-  set_style(level.target, x, y, style,
-            words[4 * level.target.chunks - 1] - squares(old) + squares(style));
+  const std::uint32_t sum = words[last_word] - squares(old) + squares(style);
+  set_pixel(level.target, x, y, [&](std::uint32_t* set) {
+    set[0] = style;
+    set[last_word] = sum;
+  });
   bool changed = false;
 #pragma unroll
   for (int c = 0; c < kStyleChannels; ++c) {
-    const int change = static_cast<int>(voted[c]) - static_cast<int>(old >> 8 * c & 0xff);
+    const int change =
+        static_cast<int>(style >> 8 * c & 0xff) - static_cast<int>(old >> 8 * c & 0xff);
     changed |= abs(change) >= level.stop_threshold;
   }
   return changed;

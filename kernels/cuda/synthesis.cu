@@ -66,14 +66,13 @@ Pyramid pyramid_of(const inbetween_synthesis& p, const ChannelScales& scales, Cu
     level.target = {nullptr, target, radius, chunks};
     level.source.pixels = cutter.take<uint4>(level.source.chunk_count());
     level.target.pixels = cutter.take<uint4>(level.target.chunk_count());
-    level.flow = {p.to_source,
-                  p.confidence,
-                  {p.target_width, p.target_height},
-                  1.0f / (1 << i),
-                  position_cost(p, scales.unit(), i)};
+    level.flow = {p.to_source,           p.confidence,
+                  p.temporal_confidence, {p.target_width, p.target_height},
+                  1.0f / (1 << i),       position_cost(p, scales.unit(), i)};
     level.field = cutter.take<Packed>(target.area());
     level.groups = cells_of(target, kGroupWidth, kGroupHeight);
     level.tiles = cells_of(source, kTileWidth, kTileHeight);
+    level.temporal_channel = kStyleChannels + p.guide_channels - 3;
     level.iterations = p.search_vote_iterations;
     level.stop_threshold = scales.stop_threshold(p.stop_threshold);
     level.cost_per_use = use_cost(p, scales.unit(), source.area(), target.area());
