@@ -133,19 +133,27 @@ class Ended:
 
 
 class _Process:
-    """A worker that runs, and the pipe to it."""
+    """A worker that runs, and the pipe to it. Raises UnexpectedError where it cannot be started."""
 
     def __init__(self) -> None:
         ours, theirs = Pipe()
         self.pipe: Connection[Order, News | Ended] = ours
         with theirs:
             # Not multiprocessing's own start: it would import the program that the server runs in.
-            self.popen = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [sys.executable, "-m", WORKER_MODULE, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                process_group=0,  # A terminal's Ctrl-C is the server's to hear.
-            )
+            command = [sys.executable, "-m", WORKER_MODULE, str(theirs.fileno())]
+            try:
+                self.popen = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # A terminal's Ctrl-C is the server's to hear.
+                )
+            except OSError as error:
+                ours.close()
+                raise UnexpectedError(
+                    f"The render process cannot be started ({error.strerror}): close other "
+                    "programs, or install Inbetween again."
+                ) from error
 
     def kill(self) -> None:
         self.popen.kill()

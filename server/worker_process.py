@@ -61,6 +61,8 @@ class _Desk:
         self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._connection = connection
         self._cancelled = threading.Event()
+        self.now = ""
+        """What is being done, for sentences."""
 
     def listen(self) -> None:
         while True:
@@ -72,9 +74,11 @@ class _Desk:
                 self._cancelled.set()
             elif isinstance(message, Task):
                 self._cancelled.clear()
+                self.now = "rendering"
                 self.tasks.put(message)
 
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
+        self.now = f"{stage.value} (frame {frame})"
         self._connection.send(Progress(stage, frame, step, steps))
 
     def done(self, step: Step, seconds: float, *, reused: bool) -> None:
@@ -107,7 +111,7 @@ def _end_of(task: Task, desk: _Desk) -> Ended:
         os._exit(0)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is costs this job only
         sentence = (
-            f"Something unexpected happened while rendering ({type(error).__name__}): what was "
+            f"Something unexpected happened while {desk.now} ({type(error).__name__}): what was "
             "finished is kept; the server's log says more."
         )
         return Ended(UnexpectedError(sentence), traceback.format_exc())

@@ -28,6 +28,20 @@ def store(tmp_path: Path) -> DiskStore:
     return store
 
 
+@pytest.mark.parametrize("precision", Precision)
+def test_between_the_stages_a_picture_keeps_every_bit_of_its_precision(
+    store: DiskStore, precision: Precision
+) -> None:
+    random = np.random.default_rng(1)
+    noise = random.normal(0.5, 1, (37, 53, 3)).astype(np.float32)
+    error = random.random((37, 53), np.float32) * np.float32(1e5)
+    store.save("noise", StoredPicture(noise, error), precision)
+    loaded = store.load("noise")
+    kept = np.float16 if precision is Precision.HALF else np.float32
+    np.testing.assert_array_equal(loaded.pixels, noise.astype(kept).astype(np.float32))
+    np.testing.assert_array_equal(loaded.patch_error, error)
+
+
 def work_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("work/*"))
 
