@@ -6,7 +6,6 @@
 #include "context.h"
 
 namespace inbetween {
-
 namespace {
 
 constexpr int kRun = 256;
@@ -50,7 +49,6 @@ void make_guides(inbetween_context& context, const Guides& p) {
 }
 
 }  // namespace
-
 }  // namespace inbetween
 
 int32_t inbetween_guides(inbetween_context* context, const struct inbetween_guides* parameters) {

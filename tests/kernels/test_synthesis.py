@@ -39,6 +39,7 @@ class Case:
     to_source: FloatArray
     confidence: FloatArray
     parameters: SynthesisParameters
+    temporal_confidence: FloatArray | None = None
 
     def run(self, kernels: Kernels = PROCESSOR) -> Made:
         style, source_guides, target_guides, displacement, confidence = (
@@ -52,7 +53,15 @@ class Case:
             )
         )
         flow = DeviceFlow(displacement, confidence)
-        made = kernels.synthesize(style, source_guides, target_guides, flow, self.parameters)
+        trust = self.temporal_confidence
+        made = kernels.synthesize(
+            style,
+            source_guides,
+            target_guides,
+            flow,
+            self.parameters,
+            None if trust is None else kernels.upload(trust),
+        )
         download = kernels.download
         return Made(download(made.picture), download(made.source_xy), download(made.patch_error))
 
@@ -76,6 +85,8 @@ def noise_case(
     (height, width), (source_height, source_width) = size, source_size
     xy = positions(height, width) * np.array([source_width / width, source_height / height])
     weights = 3 * random.random(guides, np.float32)
+    trust = np.random.default_rng(seed + 1).random(size, np.float32)
+    trust[trust > 0.9] = np.nan
     return Case(
         random.random((*source_size, 3), np.float32),
         random.integers(0, 256, (*source_size, guides), np.uint8),
@@ -83,6 +94,7 @@ def noise_case(
         (xy + random.normal(0, 3, xy.shape) - positions(height, width)).astype(np.float32),
         random.random(size, np.float32),
         SynthesisParameters(tuple(weights.tolist()), search_vote_iterations=3, seed=7),
+        trust if guides >= 3 else None,
     )
 
 
@@ -127,11 +139,15 @@ def assert_equal(first: Made, second: Made) -> None:
         ((9, 7), (1, 1), 2, 5),
         ((1, 41), (1, 33), 3, 5),
         ((37, 1), (37, 2), 5, 7),
+        ((1, 1), (1, 1), 3, 5),
         ((23, 35), (31, 26), 9, 5),
         ((33, 34), (33, 34), 16, 3),
         ((45, 29), (29, 45), 13, 3),
         ((61, 47), (52, 55), 9, 5),
         ((26, 25), (26, 25), 4, 5),
+        ((26, 27), (28, 25), 3, 5),
+        ((25, 31), (27, 26), 7, 5),
+        ((19, 22), (21, 20), 61, 15),
         ((20, 35), (35, 19), 2, 9),
         ((17, 16), (18, 17), 1, 15),
     ],
@@ -144,6 +160,17 @@ def test_every_field_equals_its_twin_bit_for_bit(
     patch_size: int,
 ) -> None:
     case = noise_case(size, source_size, guides).but(patch_size=patch_size)
+    assert_equal(case.run(kernels), case.run_twin())
+
+
+@pytest.mark.parametrize("guides", [3, 8, 9, 13])
+@pytest.mark.parametrize("trust", [None, 0.0, 0.4999, 0.5, 1.0])
+def test_every_trust_in_the_temporal_guide_counts_as_in_the_twin(
+    kernels: Kernels, guides: int, trust: float | None
+) -> None:
+    case = noise_case((25, 26), (24, 27), guides)
+    everywhere = None if trust is None else np.full_like(case.confidence, trust)
+    case = replace(case, temporal_confidence=everywhere)
     assert_equal(case.run(kernels), case.run_twin())
 
 
@@ -225,6 +252,26 @@ def test_patches_stay_close_to_a_flow_that_is_trusted() -> None:
     assert distance(1.0) < 0.5 * distance(0.0)
 
 
+@pytest.mark.parametrize("patch_size", [5, 7])
+def test_what_the_frame_before_shows_counts_only_where_it_is_trusted(
+    kernels: Kernels, patch_size: int
+) -> None:
+    """Not even a nonsense picture does harm where the way to it is not trusted."""
+    case = noise_case((48, 64), (50, 60), 9).but(patch_size=patch_size)
+    trust = np.ones((48, 64), np.float32)
+    trust[:, :32] = 0  # pixels of coarser levels lie on one side
+    case = replace(case, temporal_confidence=trust)
+    made = case.run(kernels)
+
+    def with_nonsense(columns: slice) -> Made:
+        guides = case.target_guides.copy()
+        guides[:, columns, -3:] ^= 255
+        return replace(case, target_guides=guides).run(kernels)
+
+    assert_equal(with_nonsense(np.s_[:32]), made)
+    assert (with_nonsense(np.s_[32:]).source_xy != made.source_xy).any()
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1.0, 17.25])
 def test_a_flat_take_stays_exactly_flat(kernels: Kernels, value: float) -> None:
     case = noise_case((40, 50), (45, 45), 3)
@@ -279,7 +326,14 @@ def test_strided_views_are_taken_as_they_look() -> None:
         (lambda case: case.but(guide_weights=(1.0, -1.0, 1.0)), "0 or more"),
         (lambda case: replace(case, to_source=case.to_source[1:]), "confidence"),
         (lambda case: replace(case, confidence=case.confidence[1:]), "confidence"),
+        (lambda case: replace(case, temporal_confidence=case.confidence[1:]), "temporal_conf"),
         (lambda _: noise_case((5, 5), (5, 5), 62), "guide_channels is 62"),
+        (
+            lambda case: replace(
+                noise_case((20, 20), (20, 20), 2), temporal_confidence=case.confidence
+            ),
+            "guide_channels is 2: choose 3 to 61",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
