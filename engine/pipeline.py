@@ -7,18 +7,19 @@ from functools import cached_property, partial
 from itertools import zip_longest
 from typing import Protocol
 
-from engine.errors import StorageError
+from engine.errors import InvalidValueError, StorageError
 from engine.footage import Footage
 from engine.media.color import from_painting_space
 from engine.media.source import FrameSource
 from engine.motion.flow import FlowEstimator
+from engine.motion.occlusion import occlusion_mask
 from engine.native.kernels import DeviceArray, Kernels, Lanes, Side
-from engine.plan import Address, Blend, Interval, Paint, Plan, Propagate
+from engine.plan import Address, Blend, Interval, Paint, Painted, Plan, Propagate
 from engine.propagation.carry import Carrier
 from engine.propagation.parameters import synthesis_parameters
 from engine.report import Report, Stage
 from engine.settings import PropagationSettings, RenderSettings
-from engine.translation.painter import PaintRequest
+from engine.translation.painter import PaintRequest, Reference, Trajectory
 from engine.translation.painters import painter_named
 from engine.types import FloatArray, Frame, Precision
 
@@ -45,6 +46,12 @@ class RenderStore(Protocol):
 
     def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None: ...
 
+    def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
+        """Keeps what belongs to a take, before the take itself is saved."""
+
+    def load_trajectory(self, take: Address) -> Trajectory | None:
+        """What belongs to a take; None for one without, such as an imported picture."""
+
     def delivered(self, index: int) -> Address | None:
         """What the finished sequence holds at that frame."""
 
@@ -69,8 +76,8 @@ def execute(
     """
     with Footage(source, flow) as footage:
         work = _Work(plan, footage, settings.propagation, store, report, lanes)
-        for paint in plan.paints:
-            work.paint(paint)
+        for paint, following in zip_longest(plan.paints, plan.paints[1:]):
+            work.paint(paint, following)
         work.deliver_chosen_takes()
         for interval in plan.intervals:
             work.fill(interval)
@@ -110,9 +117,11 @@ class _Work:
         self._lanes = lanes
         self._idle_since = time.monotonic()
 
-    def paint(self, step: Paint) -> None:
-        """Paints a key frame (section 4.1)."""
-        self._do(step, Stage.PAINTING, lambda: partial(self._painted, step))
+    def paint(self, step: Paint, following: Paint | None) -> None:
+        """Paints a key frame (section 4.1), and looks meanwhile for the motion that the following
+        one needs.
+        """
+        self._do(step, Stage.PAINTING, lambda: partial(self._painted, step, following))
 
     def deliver_chosen_takes(self) -> None:
         """Delivers what no step makes: takes that the editor chose."""
@@ -172,15 +181,33 @@ class _Work:
         pixels = self._store.load(address).pixels
         self._store.deliver(from_painting_space(pixels, self._footage.frame(frame)), address)
 
-    def _painted(self, step: Paint) -> StoredPicture:
+    def _painted(self, step: Paint, following: Paint | None) -> StoredPicture:
         request = PaintRequest(
             step.frame,
             self._footage.rgb(step.frame),
             step.settings,
-            tuple(self._store.load(address).pixels for address in step.references),
+            tuple(self._reference(step.frame, painted) for painted in step.references),
+            keep=partial(self._store.save_trajectory, step.address),
         )
+        if following is not None and not self._store.has(following.address):
+            for painted in following.references:
+                self._footage.expect(following.frame, painted.frame)
         painter = painter_named(step.settings.painter)
         return StoredPicture(painter.paint(request, self._report))
+
+    def _reference(self, frame: int, painted: Painted) -> Reference:
+        """What `frame` needs of another key frame to be painted against it."""
+        take, source = self._store.load(painted.take).pixels, self._footage.rgb(painted.frame)
+        if take.shape != source.shape:
+            raise InvalidValueError(
+                f"The take of key frame {painted.frame} is {take.shape[1]}x{take.shape[0]} and the "
+                f"clip {source.shape[1]}x{source.shape[0]}: import or paint it again in the size "
+                "of the clip."
+            )
+        flow = self._footage.flow(frame, painted.frame)
+        occlusion = occlusion_mask(flow, self._footage.flow(painted.frame, frame))
+        trajectory = self._store.load_trajectory(painted.take)
+        return Reference(take, source, flow, occlusion, trajectory)
 
 
 class _Propagation:

@@ -19,7 +19,7 @@ from engine.types import FrameRange, KeyFrame
 
 Address = str
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Part of every address: raise it when the same inputs give another picture."""
 
 
@@ -44,6 +44,14 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Painted:
+    """A take of a key frame."""
+
+    frame: int
+    take: Address
+
+
+@dataclass(frozen=True)
 class Paint:
     """Paint a key frame."""
 
@@ -53,8 +61,13 @@ class Paint:
     """As the address, but without the takes it is painted against."""
     settings: TranslationSettings
     """With the key frame's own prompt, strength and seed in place."""
-    references: tuple[Address, ...] = ()
-    """The takes it is painted against: anchor, then previous."""
+    references: tuple[Painted, ...] = ()
+    """What it is painted against: the anchor, which is the first key frame of its shot, then the
+    previous key frame, where that is another one."""
+
+    @property
+    def painted_against(self) -> tuple[Address, ...]:
+        return tuple(reference.take for reference in self.references)
 
 
 class Direction(Enum):
@@ -147,12 +160,19 @@ def shots(frame_range: FrameRange, cuts: Iterable[int]) -> list[FrameRange]:
 
 
 def needed_sources(
-    frame_range: FrameRange, key_indices: Iterable[int], frames: FrameRange
+    frame_range: FrameRange,
+    key_indices: Iterable[int],
+    frames: FrameRange,
+    *,
+    paints_against_others: bool = False,
+    cuts: Iterable[int] = (),
 ) -> FrameRange | None:
     """The source frames that a plan for `frames` reads, wherever the cuts are; None without keys.
 
     They reach from the key frame at or before `frames` to the one at or after it, or to the ends
-    of the clip where there is none.
+    of the clip where there is none. Key frames that are painted against others need all from the
+    first key frame of their shot: its anchor, each of those between in turn, and the frames that
+    tell whether a cut lies there. `cuts` are those that are known.
     """
     keys = sorted(key_indices)
     if not keys:
@@ -161,6 +181,9 @@ def needed_sources(
     after = min((key for key in keys if key >= frames.last), default=None)
     first = before if before is not None else min(frames.first, keys[0])
     last = after if after is not None else max(frames.last, keys[-1])
+    if paints_against_others:
+        shot_first = max((cut for cut in cuts if cut <= first), default=frame_range.first)
+        first = min(first, next(key for key in keys if key >= shot_first))
     return FrameRange(max(first, frame_range.first), min(last, frame_range.last))
 
 
@@ -191,14 +214,14 @@ def make_plan(
 
     for shot in shots(facts.frame_range, facts.cuts):
         keys = [key for key in ordered if key.index in shot and key.index in facts.digests]
-        shot_takes: list[Address] = []
+        painted: list[Painted] = []
         for key in keys:
             if key.take is not None:
                 takes[key.index] = key.take
             else:
-                paints[key.index] = builder.paint(key, shot_takes)
+                paints[key.index] = builder.paint(key, painted)
                 takes[key.index] = paints[key.index].address
-            shot_takes.append(takes[key.index])
+            painted.append(Painted(key.index, takes[key.index]))
             if key.index in frames:
                 used.add(key.index)
         indices = [key.index for key in keys]
@@ -219,7 +242,7 @@ def make_plan(
     needed = {takes[index] for index in used}
     for paint in reversed(paints.values()):
         if paint.address in needed:
-            needed |= set(paint.references)
+            needed |= set(paint.painted_against)
     return Plan(
         paints=tuple(paint for paint in paints.values() if paint.address in needed),
         intervals=tuple(intervals),
@@ -279,8 +302,10 @@ class _Builder:
         }
         self._poisson_weight = self._propagation.pop("poisson_weight")
         self._recipe_of = recipe_of
+        self._flow_recipe = flow_recipe
 
-    def paint(self, key: KeyFrame, takes_before: Sequence[Address]) -> Paint:
+    def paint(self, key: KeyFrame, before: Sequence[Painted]) -> Paint:
+        """Paints a key frame; `before` are those before it in its shot."""
         settings = own_settings(key, self._translation)
         recipe = self._recipe_of(settings)
         recipe_address = address_of(
@@ -288,13 +313,18 @@ class _Builder:
             recipe=recipe.text,
             source=self._digests[key.index],
             color_space=self._color_space,
+            flow=self._flow_recipe if recipe.paints_against_others else None,
         )
-        references: tuple[Address, ...] = ()
-        if recipe.paints_against_others and takes_before:
-            references = tuple(dict.fromkeys((takes_before[0], takes_before[-1])))
+        references: tuple[Painted, ...] = ()
+        if recipe.paints_against_others and before:
+            references = tuple(dict.fromkeys((before[0], before[-1])))
         address = recipe_address
         if references:
-            address = address_of("take", recipe=recipe_address, references=references)
+            address = address_of(
+                "take",
+                recipe=recipe_address,
+                references=[[self._digests[each.frame], each.take] for each in references],
+            )
         return Paint(address, key.index, recipe_address, settings, references)
 
     def interval(

@@ -37,6 +37,24 @@ class TranslationSettings:
     model: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     controlnet: str = "lllyasviel/control_v11p_sd15_canny"
     controlnet_weight: float = 0.7
+    cross_frame_attention: str = "decoder"
+    shape_fusion: bool = True
+    pixel_fusion: bool = True
+    fusion_strength: float = 0.5
+    fusion_detail: float = 0.9
+    adain: bool = True
+    match_colors: bool = False
+    shape_fusion_end: float = 0.1
+    pixel_fusion_begin: float = 0.5
+    pixel_fusion_end: float = 0.8
+    adain_begin: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.pixel_fusion and self.pixel_fusion_begin >= self.pixel_fusion_end:
+            raise InvalidValueError(
+                f"pixel_fusion_begin is {self.pixel_fusion_begin:.10g}: choose less than "
+                f"pixel_fusion_end, which is {self.pixel_fusion_end:.10g}."
+            )
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from engine.plan import (
     Recipe,
     SourceFacts,
     make_plan,
+    needed_sources,
     shots,
 )
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
 from engine.translation.painters import recipe_of
 from engine.types import FrameRange, KeyFrame
 from server.database import TakeRecord
+from server.state import SessionState
 
 RecipeOf = Callable[[TranslationSettings], Recipe]
 FlowRecipeOf = Callable[[PropagationSettings], str]
@@ -85,13 +87,24 @@ def _lenient_flow_recipe_of(settings: PropagationSettings) -> str:
         return f"cannot be estimated: {error}"
 
 
+def needed_for(state: SessionState, frames: FrameRange) -> FrameRange | None:
+    """The source frames that rendering `frames` needs; None without key frames."""
+    return needed_sources(
+        state.clip.frame_range,
+        [key.index for key in state.active_key_frames],
+        frames,
+        paints_against_others=_lenient_recipe_of(state.settings.translation).paints_against_others,
+        cuts=state.cuts or (),
+    )
+
+
 def key_frames_only(plan: Plan, frames: FrameRange) -> Plan:
     """The part of a plan that paints the key frames inside `frames`."""
     takes = {index: take for index, take in plan.takes.items() if index in frames}
     needed = set(takes.values())
     for paint in reversed(plan.paints):
         if paint.address in needed:
-            needed |= set(paint.references)
+            needed |= set(paint.painted_against)
     paints = tuple(paint for paint in plan.paints if paint.address in needed)
     return Plan(paints, intervals=(), takes=plan.takes, pictures=takes)
 

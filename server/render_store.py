@@ -8,6 +8,8 @@ from engine.media.exr import UNCOMPRESSED, read_exr, write_exr
 from engine.media.picture import write_picture
 from engine.pipeline import StoredPicture
 from engine.plan import Address, Paint
+from engine.translation.painter import Trajectory
+from engine.translation.painters import recipe_of
 from engine.types import Frame, Precision
 from server.database import DeliveredFrame, FrameKind
 from server.store import SessionFolder, rgb_planes, versions
@@ -48,7 +50,12 @@ class DiskStore:
 
     def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
         if address in self._paints:
-            description = {"paint": asdict(self._paints[address]), "versions": versions()}
+            paint = self._paints[address]
+            description = {
+                "paint": asdict(paint),
+                "recipe": recipe_of(paint.settings).text,
+                "versions": versions(),
+            }
             self._folder.save_take(address, picture.pixels, precision, description)
             return
         if picture.patch_error is not None:
@@ -57,6 +64,12 @@ class DiskStore:
             write_exr(path, {"Y": picture.patch_error}, Precision.FLOAT, UNCOMPRESSED)
         planes = rgb_planes(picture.pixels)
         write_exr(self._folder.work(address), planes, precision, UNCOMPRESSED)
+
+    def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
+        self._folder.save_trajectory(take, trajectory)
+
+    def load_trajectory(self, take: Address) -> Trajectory | None:
+        return self._folder.load_trajectory(take)
 
     def delivered(self, index: int) -> Address | None:
         return self._delivered.get(index)

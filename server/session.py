@@ -19,7 +19,7 @@ from engine.errors import (
 from engine.media.color import from_painting_space, to_painting_space
 from engine.media.picture import fit_picture, read_picture
 from engine.media.source import FrameSource
-from engine.plan import Paint, Plan, SourceFacts, address_of, needed_sources
+from engine.plan import Paint, Plan, SourceFacts, address_of
 from engine.types import Alpha, Clip, FloatArray, Frame, FrameRange, Precision
 from server import state as rules
 from server.changes import Changes, Topic
@@ -27,7 +27,7 @@ from server.convert import session_message
 from server.database import Database, DeliveredFrame, FrameKind, HostFrame, TakeRecord
 from server.frames import ReceivedFrame, check_size
 from server.paintings import Painting
-from server.planning import PlanInputs, make_lenient_plan
+from server.planning import PlanInputs, make_lenient_plan, needed_for
 from server.state import Rule, SessionState
 from server.store import SessionFolder, versions, write_json
 from server.worker import HostFrames, MediaFile
@@ -184,8 +184,7 @@ class Session:
             state = self._state
             if not state.from_host:
                 return []
-            keys = [key.index for key in state.active_key_frames]
-            needed = needed_sources(state.clip.frame_range, keys, frames)
+            needed = needed_for(state, frames)
             if needed is None:
                 return []
             return [index for index in needed.indices if index not in self._host_frames]
@@ -228,8 +227,7 @@ class Session:
             if not self._state.from_host:
                 known = self._state.cuts is not None
                 return [] if known else list(self._state.clip.frame_range.indices)
-            keys = [key.index for key in self._state.active_key_frames]
-            needed = needed_sources(self._state.clip.frame_range, keys, frames) or frames
+            needed = needed_for(self._state, frames) or frames
             compared = [
                 index
                 for index in needed.indices
@@ -304,7 +302,7 @@ class Session:
                 prompt=settings.prompt,
                 seed=settings.seed,
                 strength=settings.strength,
-                painted_against=paint.references,
+                painted_against=paint.painted_against,
                 made_at=int(time.time()),
             )
         )

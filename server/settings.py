@@ -49,6 +49,8 @@ def check_setting(name: str, value: str | float) -> None:
     described = _annotations()[name]
     if isinstance(value, str):
         _check_text(name, value, [choice.value for choice in described.choices])
+    elif isinstance(value, bool):
+        return
     elif not (math.isfinite(value) and described.minimum <= value <= described.maximum):
         raise InvalidValueError(
             f"{name} is {value:.10g}: choose a number from {described.minimum:.10g} to "

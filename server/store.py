@@ -11,13 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from engine.errors import NotFoundError
+from engine.errors import NotFoundError, UnreadableMediaError
 from engine.media.color import from_painting_space, to_painting_space
 from engine.media.exr import read_exr, write_exr
 from engine.media.files import replacing, storage_errors
 from engine.media.picture import read_frame
 from engine.plan import METHOD_VERSION, Address
+from engine.translation.painter import Trajectory
 from engine.types import Alpha, Clip, FloatArray, Frame, Precision
 from server.database import DeliveredFrame, FrameKind, HostFrame
 
@@ -59,6 +62,9 @@ class SessionFolder:
     def take(self, address: Address) -> Path:
         return self.path / "takes" / f"{address}.exr"
 
+    def trajectory(self, take: Address) -> Path:
+        return self.take(take).with_suffix(".safetensors")
+
     def arriving(self, index: int) -> Path:
         return self.path / "arriving" / f"{index:06d}.exr"
 
@@ -87,6 +93,28 @@ class SessionFolder:
         """A take [H, W, 3], with all that is needed to paint it again beside it."""
         write_json(self.take(address).with_suffix(".json"), description)
         write_exr(self.take(address), rgb_planes(pixels), precision)
+
+    def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
+        """Beside its take."""
+        facts = {"model": trajectory.model, "times": json.dumps(trajectory.times)}
+        with replacing(self.trajectory(take)) as temporary:
+            save_file({"latents": trajectory.latents}, temporary, facts)
+
+    def load_trajectory(self, take: Address) -> Trajectory | None:
+        """None for a take that has none. Raises UnreadableMediaError for a damaged file."""
+        path = self.trajectory(take)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "numpy") as file:
+                facts = file.metadata()
+                times = tuple(json.loads(facts["times"]))
+                return Trajectory(facts["model"], times, file.get_tensor("latents"))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise UnreadableMediaError(
+                f"{path} is damaged: delete it, and the key frames after it are painted against "
+                "the picture alone."
+            ) from error
 
     def save_source(self, frame: Frame) -> None:
         """A frame of a host, in the host's own colours."""

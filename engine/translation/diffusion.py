@@ -1,11 +1,12 @@
 """Painting by Stable Diffusion 1.5 with a ControlNet: which model, and what a painting depends on.
 
-The sampler is in `stable_diffusion.py`, which is imported with torch when the first key frame is
-painted.
+The sampler is in `sampler.py`, which is imported with torch when the first key frame is painted.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import blake2b
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ from engine.types import FloatArray
 if TYPE_CHECKING:
     from engine.translation.stable_diffusion import StableDiffusion
 
-_SETTINGS = ("prompt", "negative_prompt", "strength", "seed", "steps", "guidance_scale")
+_OF_MODELS = ("painter", "model", "controlnet")
+"""Settings for which the files of the models stand."""
 _LIBRARIES = ("torch", "diffusers", "transformers")
 
 
@@ -32,9 +34,9 @@ class DiffusionPainter:
         self._loaded: Mapping[str, object] = {}
 
     def recipe(self, settings: TranslationSettings) -> Recipe:
-        values = {name: getattr(settings, name) for name in _SETTINGS}
-        if settings.controlnet:
-            values["controlnet_weight"] = settings.controlnet_weight
+        values = {name: value for name, value in asdict(settings).items() if name not in _OF_MODELS}
+        if not settings.controlnet:
+            del values["controlnet_weight"]
         return Recipe(
             json.dumps(
                 {
@@ -44,12 +46,16 @@ class DiffusionPainter:
                     "device": graphics_card() or "cpu",
                     "libraries": {name: version(name) for name in _LIBRARIES},
                 }
-            )
+            ),
+            paints_against_others=_paints_against_others(settings),
         )
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
-        return self._model_for(request, report).paint(request, report)
+        model = self._model_for(request, report)
+        from engine.translation.sampler import translate
+
+        return translate(model, request, report)
 
     def _model_for(self, request: PaintRequest, report: Report) -> "StableDiffusion":
         wanted = _identities(request.settings)
@@ -66,7 +72,13 @@ def _load(settings: TranslationSettings) -> "StableDiffusion":
     controlnet = find_files(CONTROLNET, settings.controlnet) if settings.controlnet else None
     from engine.translation.stable_diffusion import load_stable_diffusion
 
-    return load_stable_diffusion(model, controlnet, card=graphics_card())
+    name = blake2b(json.dumps(identity(BASE, settings.model)).encode(), digest_size=16).hexdigest()
+    return load_stable_diffusion(name, model, controlnet, card=graphics_card())
+
+
+def _paints_against_others(settings: TranslationSettings) -> bool:
+    constrained = settings.shape_fusion or settings.pixel_fusion or settings.adain
+    return constrained or settings.cross_frame_attention != "off" or settings.match_colors
 
 
 def _identities(settings: TranslationSettings) -> Mapping[str, object]:

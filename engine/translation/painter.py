@@ -1,12 +1,42 @@
 """What every painter of key frames offers (section 4.1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from engine.plan import Recipe
 from engine.report import Report
 from engine.settings import TranslationSettings
-from engine.types import FloatArray
+from engine.types import FloatArray, Flow
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """How a take came about, for others to be painted against it: its x_t before every step."""
+
+    model: str
+    """Identifies the models that made it: to another one it means nothing."""
+    times: tuple[int, ...]
+    latents: NDArray[Any]
+    """[len(times), C, h, w], in the precision in which the model computes."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A take that a key frame is painted against."""
+
+    take: FloatArray
+    """[H, W, 3], painting space."""
+    source: FloatArray
+    """[H, W, 3], painting space: the frame it was painted from."""
+    flow: Flow
+    """From the frame that is painted to the frame of the take."""
+    occlusion: FloatArray
+    """[H, W]: 1 where the frame that is painted shows what the frame of the take does not."""
+    trajectory: Trajectory | None = None
+    """None for a picture of another origin."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +48,11 @@ class PaintRequest:
     """[H, W, 3], painting space."""
     settings: TranslationSettings
     """With the key frame's own prompt, strength and seed in place."""
-    references: tuple[FloatArray, ...] = ()
-    """Takes of the anchor and of the previous key frame, [H, W, 3]; only for a painter whose
-    recipe says that it paints against others."""
+    references: tuple[Reference, ...] = ()
+    """Anchor, then previous key frame, where that is another one; only for a painter whose recipe
+    says that it paints against others."""
+    keep: Callable[[Trajectory], None] = lambda _: None
+    """Takes what the painter wants to have again when others are painted against this take."""
 
 
 class KeyFramePainter(Protocol):

@@ -1,11 +1,10 @@
-"""Stable Diffusion 1.5 with a ControlNet, and the sampler of section 4.1.
+"""The networks of Stable Diffusion 1.5 with a ControlNet, as diffusers has them.
 
-diffusers gives the networks; the sampling loop is ours, so that constraints between key frames can
-act inside it.
+The sampling loop is ours (`sampler.py`), so that constraints between key frames can act inside it.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,66 +20,61 @@ from torch import Tensor
 from transformers import logging as transformers_logging
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
-from engine.report import Report, Stage
+from engine.report import Report
 from engine.settings import TranslationSettings
 from engine.translation.model_files import ModelFiles
-from engine.translation.painter import PaintRequest
 from engine.types import FloatArray
 
 _CANNY_THRESHOLDS = (100, 200)
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What a noise prediction depends on besides x_t, made once for all steps."""
+
+    text: Tensor
+    """The negative prompt and the prompt, [2, 77, C]."""
+    edges: Tensor | None
+    """Features of the edges of each frame that may be in a batch, [frames, C, h, w]."""
+    guidance_scale: float
+    controlnet_weight: float
+
+
+@dataclass(frozen=True)
 class StableDiffusion:
     """The networks of a model and the schedule they were trained with."""
 
+    identity: str
+    """Of the model whose latents these are."""
     unet: Any
     vae: Any
     text_encoder: Any
     tokenizer: Any
     controlnet: Any | None
+    """Without its first layers."""
+    edge_layers: Any | None
+    """The first layers of the ControlNet, which look at the edges alone."""
     signal: Tensor
     """abar_t for every t of the training, [1000], float64."""
     prediction: str
     """What the U-Net predicts: "epsilon" or "v_prediction"."""
 
-    @torch.inference_mode()
-    def paint(self, request: PaintRequest, report: Report) -> FloatArray:
-        """Paints one key frame by DDIM (Eqs 3 and 4) from a start that keeps the source (SDEdit).
+    def predict(self, x: Tensor, t: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        """The x0 and the noise of which x_t [frames, C, h, w] is made (Eq. 4), with guidance.
 
-        Only the steps that the strength asks for are run; without any, the source comes back.
+        One batch holds all frames without the prompt, then all frames with it.
         """
-        settings = request.settings
-        times = sampled_times(settings.steps, settings.strength, len(self.signal))
-        if not times:
-            return request.source.copy()
-        with _memory_errors(request):
-            source = pad(request.source, self._multiple)
-            prompt = self._encode_prompt(settings, report)
-            edges = self._edges(source) if self.controlnet is not None else None
-            x = self._noised(self._encode(source), times[0], settings.seed)
-            for step, (t, following) in enumerate(zip(times, [*times[1:], None], strict=True)):
-                report.check_cancelled()
-                report.progress(Stage.PAINTING, request.frame, step, len(times))
-                x0, noise = self._predict(x, t, prompt, edges, settings)
-                x = self._toward(x0, noise, following)
-            report.check_cancelled()
-            painted = self._decode(x)
-        height, width = request.source.shape[:2]
-        return np.ascontiguousarray(painted[:height, :width])
-
-    def _noised(self, x0: Tensor, t: int, seed: int) -> Tensor:
-        """x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) z, Eq. 2, where sampling starts."""
-        z = shared_noise(seed, "start", tuple(x0.shape)).to(x0)
-        return self.signal[t].sqrt() * x0 + (1 - self.signal[t]).sqrt() * z
-
-    def _predict(
-        self, x: Tensor, t: int, prompt: Tensor, edges: Tensor | None, settings: TranslationSettings
-    ) -> tuple[Tensor, Tensor]:
-        """The x0 and the noise that x_t is made of (Eq. 4), with classifier-free guidance."""
-        output = self._network(torch.cat([x, x]), t, prompt, edges, settings.controlnet_weight)
+        frames = len(x)
+        edges = conditions.edges
+        output = self._network(
+            torch.cat([x, x]).to(self.dtype),
+            torch.tensor(t, device=self.device),
+            conditions.text.repeat_interleave(frames, 0),
+            None if edges is None else torch.cat([edges[:frames], edges[:frames]]),
+            conditions.controlnet_weight,
+        )
         without, with_prompt = output.to(x).chunk(2)
-        output = without + settings.guidance_scale * (with_prompt - without)
+        output = without + conditions.guidance_scale * (with_prompt - without)
         abar = self.signal[t]
         if self.prediction == "v_prediction":
             return (
@@ -89,39 +83,40 @@ class StableDiffusion:
             )
         return (x - (1 - abar).sqrt() * output) / abar.sqrt(), output
 
-    def _toward(self, x0: Tensor, noise: Tensor, following: int | None) -> Tensor:
-        """The next x_t, Eq. 3 without added noise; x0 itself after the last step."""
-        if following is None:
-            return x0
-        abar = self.signal[following]
-        return abar.sqrt() * x0 + (1 - abar).sqrt() * noise
-
     def _network(
-        self, x: Tensor, t: int, prompt: Tensor, edges: Tensor | None, control_weight: float
+        self, x: Tensor, t: Tensor, text: Tensor, edges: Tensor | None, controlnet_weight: float
     ) -> Tensor:
-        x = x.to(self._dtype)
         down, middle = None, None
         if self.controlnet is not None:
             down, middle = self.controlnet(
                 x,
                 t,
-                encoder_hidden_states=prompt,
+                encoder_hidden_states=text,
                 controlnet_cond=edges,
-                conditioning_scale=control_weight,
+                conditioning_scale=controlnet_weight,
                 return_dict=False,
             )
         output: Tensor = self.unet(
             x,
             t,
-            encoder_hidden_states=prompt,
+            encoder_hidden_states=text,
             down_block_additional_residuals=down,
             mid_block_additional_residual=middle,
             return_dict=False,
         )[0]
         return output
 
-    def _encode_prompt(self, settings: TranslationSettings, report: Report) -> Tensor:
-        """The negative prompt and the prompt, [2, 77, 768]."""
+    def conditions(
+        self, text: Tensor, sources: Iterable[FloatArray], settings: TranslationSettings
+    ) -> Conditions:
+        """For batches of the first so many of `sources`, each [H, W, 3]."""
+        edges = None
+        if self.edge_layers is not None:
+            edges = torch.cat([self.edge_layers(self._edges(source)) for source in sources])
+        return Conditions(text, edges, settings.guidance_scale, settings.controlnet_weight)
+
+    def encode_prompt(self, settings: TranslationSettings, report: Report) -> Tensor:
+        """The negative prompt and the prompt, [2, 77, C]."""
         longest = self.tokenizer.model_max_length
         texts = [settings.negative_prompt, settings.prompt]
         if max(len(ids) for ids in self.tokenizer(texts).input_ids) > longest:
@@ -129,52 +124,72 @@ class StableDiffusion:
         tokens = self.tokenizer(
             texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
         )
-        encoded: Tensor = self.text_encoder(tokens.input_ids.to(self._device))[0]
+        encoded: Tensor = self.text_encoder(tokens.input_ids.to(self.device))[0]
         return encoded
 
     def _edges(self, source: FloatArray) -> Tensor:
-        """Canny edges of the source for both halves of the guidance, [2, 3, H, W] in 0..1."""
-        gray = cv2.cvtColor(np.rint(source.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+        """Canny edges of the source, [1, 3, H, W] in 0..1."""
+        padded = pad(source, self._multiple)
+        gray = cv2.cvtColor(np.rint(padded.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
         edges = torch.from_numpy(cv2.Canny(gray, *_CANNY_THRESHOLDS) / 255.0)
-        return edges.expand(2, 3, -1, -1).to(self._device, self._dtype)
+        return edges.expand(1, 3, -1, -1).to(self.device, self.dtype)
 
-    def _encode(self, picture: FloatArray) -> Tensor:
-        """The most likely latent of a picture, [1, 4, H/8, W/8], float32."""
-        pixels = torch.from_numpy(picture.clip(0, 1).transpose(2, 0, 1)[None] * 2 - 1)
-        encoded = self.vae.encode(pixels.to(self._device, self._dtype)).latent_dist
+    def encode(self, pixels: Tensor) -> Tensor:
+        """The most likely latent of a picture [1, 3, H, W], -1..1: [1, C, h, w], float32."""
+        encoded = self.vae.encode(pixels.to(self.dtype)).latent_dist
         latent: Tensor = encoded.mode().float() * self.vae.config.scaling_factor
         return latent
 
-    def _decode(self, latent: Tensor) -> FloatArray:
-        """A latent as a picture, [H, W, 3] in 0..1."""
-        latent = (latent / self.vae.config.scaling_factor).to(self._dtype)
-        pixels = self.vae.decode(latent, return_dict=False)[0][0].float().cpu().numpy()
-        return np.asarray((pixels.transpose(1, 2, 0) + 1) / 2).clip(0, 1)
+    def decode(self, latent: Tensor) -> Tensor:
+        """The picture [1, 3, H, W], -1..1, of a latent, float32."""
+        scaled = (latent / self.vae.config.scaling_factor).to(self.dtype)
+        pixels: Tensor = self.vae.decode(scaled, return_dict=False)[0]
+        return pixels.float().clamp(-1, 1)
+
+    def pixels(self, picture: FloatArray) -> Tensor:
+        """A picture [H, W, 3], 0..1, as the networks take it: [1, 3, H, W], -1..1, padded."""
+        return self.planes(picture.clip(0, 1)) * 2 - 1
+
+    def planes(self, picture: FloatArray) -> Tensor:
+        """[H, W, C] as [1, C, H, W], padded."""
+        padded = np.ascontiguousarray(pad(picture, self._multiple).transpose(2, 0, 1)[None])
+        return torch.from_numpy(padded).to(self.device)
+
+    def picture(self, pixels: Tensor, height: int, width: int) -> FloatArray:
+        """What `pixels` made of a picture [height, width, 3]."""
+        padded = (pixels[0].cpu().numpy().transpose(1, 2, 0) + 1) / 2
+        return np.ascontiguousarray(padded[:height, :width])
+
+    def signal_after(self, t: int, times: Sequence[int]) -> Tensor:
+        """The abar of the time after t; 1 after the last one."""
+        following = times.index(t) + 1
+        return self.signal[times[following]] if following < len(times) else torch.ones(())
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Of a picture, padded."""
+        channels = int(self.unet.config.in_channels)
+        height, width = (-(-side // self._multiple) * self._multiple for side in (height, width))
+        return 1, channels, height // self.cell, width // self.cell
+
+    @property
+    def cell(self) -> int:
+        """Pixels to a side of a latent cell: 8 for Stable Diffusion 1.5."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
     def _multiple(self) -> int:
         """Both sides of a picture must be multiples of this: 64 for Stable Diffusion 1.5."""
-        halvings = len(self.vae.config.block_out_channels) + len(
-            self.unet.config.block_out_channels
-        )
-        return int(2 ** (halvings - 2))
+        return int(self.cell * 2 ** (len(self.unet.config.block_out_channels) - 1))
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
         device: torch.device = self.unet.device
         return device
 
     @property
-    def _dtype(self) -> torch.dtype:
+    def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.unet.dtype
         return dtype
-
-
-def sampled_times(steps: int, strength: float, trained: int) -> list[int]:
-    """The t of the steps that are run, falling: the last `strength` of `steps` even ones."""
-    spacing = trained // steps
-    times = [min(step * spacing + 1, trained - 1) for step in range(steps)]
-    return times[: round(strength * steps)][::-1]
 
 
 def shared_noise(seed: int, purpose: str, shape: tuple[int, ...]) -> Tensor:
@@ -193,7 +208,7 @@ def pad(picture: FloatArray, multiple: int) -> FloatArray:
 
 
 def load_stable_diffusion(
-    model: ModelFiles, controlnet: ModelFiles | None, card: str | None
+    identity: str, model: ModelFiles, controlnet: ModelFiles | None, card: str | None
 ) -> StableDiffusion:
     """Loads a model: on the graphics card in half precision, without one in full precision.
 
@@ -212,19 +227,25 @@ def load_stable_diffusion(
     with _loading_errors(model):
         pipeline = _load_pipeline(model, dtype)
         _check_architecture(pipeline, model)
-    control = None
+    control, edge_layers = None, None
     if controlnet is not None:
         with _loading_errors(controlnet):
             control = _load_controlnet(controlnet, dtype)
             _check_controlnet(control, pipeline.unet, controlnet)
             control = control.to(device).eval()
+            edge_layers, control.controlnet_cond_embedding = (
+                control.controlnet_cond_embedding,
+                torch.nn.Identity(),
+            )
     with _loading_errors(model):
         return StableDiffusion(
+            identity=identity,
             unet=pipeline.unet.to(device).eval(),
             vae=pipeline.vae.to(device).eval(),
             text_encoder=pipeline.text_encoder.to(device).eval(),
             tokenizer=pipeline.tokenizer,
             controlnet=control,
+            edge_layers=edge_layers,
             signal=pipeline.scheduler.alphas_cumprod.double(),
             prediction=pipeline.scheduler.config.prediction_type,
         )
@@ -297,18 +318,4 @@ def _loading_errors(model: ModelFiles) -> Iterator[None]:
         raise ModelUnavailableError(
             f"{model.single_file or model.folder} could not be loaded as a Stable Diffusion 1.5 "
             f"model ({reason}): choose another one, or download it again."
-        ) from error
-
-
-@contextmanager
-def _memory_errors(request: PaintRequest) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        height, width = request.source.shape[:2]
-        raise OutOfMemoryError(
-            f"There is too little memory to paint frame {request.frame} at {width}x{height}: close "
-            "other programs, or render a smaller clip."
         ) from error

@@ -121,7 +121,8 @@ def _check_painter(field: SettingField, painter: str) -> None:
 
 
 def _parameter(field: SettingField) -> inspect.Parameter:
-    names = [field.option]
+    on, off = field.option, field.option.replace("--", "--no-")
+    names = [f"{on}/{off}" if field.value_type is bool else on]
     if field.name in SHORTER_NAMES:
         names.insert(0, SHORTER_NAMES[field.name])
     option = typer.Option(

@@ -13,6 +13,7 @@ from engine import pipeline
 from engine.errors import CancelledError, InvalidValueError, NotFoundError
 from engine.media.color import to_painting_space
 from engine.motion.flow import DisFlow
+from engine.motion.occlusion import occlusion_mask
 from engine.motion.warp import warp
 from engine.native.kernels import Lanes
 from engine.native.reference import blend as twin
@@ -20,7 +21,7 @@ from engine.pipeline import StoredPicture, execute
 from engine.plan import Address, Blend, Paint, Plan, Propagate, Recipe, SourceFacts, make_plan
 from engine.report import Report
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
-from engine.translation.painter import PaintRequest
+from engine.translation.painter import PaintRequest, Trajectory
 from engine.translation.painters import recipe_of
 from engine.types import (
     Alpha,
@@ -107,6 +108,7 @@ class Memory:
     pictures: dict[Address, StoredPicture] = field(default_factory=dict)
     sequence: dict[int, tuple[Address, Frame]] = field(default_factory=dict)
     deliveries: list[int] = field(default_factory=list)
+    trajectories: dict[Address, Trajectory] = field(default_factory=dict)
 
     def has(self, address: Address) -> bool:
         return address in self.pictures
@@ -121,6 +123,13 @@ class Memory:
         assert precision is Precision.HALF
         rounded = picture.pixels.astype(np.float16).astype(np.float32)
         self.pictures[address] = replace(picture, pixels=rounded)
+
+    def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
+        assert not self.has(take), "saved after its take"
+        self.trajectories[take] = trajectory
+
+    def load_trajectory(self, take: Address) -> Trajectory | None:
+        return self.trajectories.get(take)
 
     def delivered(self, index: int) -> Address | None:
         return self.sequence[index][0] if index in self.sequence else None
@@ -388,7 +397,7 @@ def test_a_take_of_another_size_is_refused_with_both_sizes(
         run(footage, plan_of(footage, [KeyFrame(3, take="painting")]), report, store)
 
 
-def test_a_painter_that_asks_for_them_gets_the_takes_of_anchor_and_previous(
+def test_a_painter_that_asks_for_it_gets_all_of_anchor_and_previous(
     footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: dict[int, PaintRequest] = {}
@@ -396,6 +405,7 @@ def test_a_painter_that_asks_for_them_gets_the_takes_of_anchor_and_previous(
     class Copyist:
         def paint(self, request: PaintRequest, report: Report) -> FloatArray:
             requests[request.frame] = request
+            request.keep(Trajectory("copyist", (request.frame,), np.zeros((1, 4, 1, 1))))
             return request.source
 
     monkeypatch.setattr(pipeline, "painter_named", lambda _name: Copyist())
@@ -406,5 +416,12 @@ def test_a_painter_that_asks_for_them_gets_the_takes_of_anchor_and_previous(
     shown = {frame: len(request.references) for frame, request in requests.items()}
     assert shown == {0: 0, 5: 1, 6: 2, 11: 2}
     anchor, previous = requests[11].references
-    assert np.array_equal(anchor, store.load(plan.takes[0]).pixels)
-    assert np.array_equal(previous, store.load(plan.takes[6]).pixels)
+    for reference, frame in ((anchor, 0), (previous, 6)):
+        there, here = (to_painting_space(footage.read(index)) for index in (frame, 11))
+        assert np.array_equal(reference.take, store.load(plan.takes[frame]).pixels)
+        assert np.array_equal(reference.source, there)
+        to_reference, back = (DisFlow().estimate(*pair) for pair in ((here, there), (there, here)))
+        assert np.array_equal(reference.flow.displacement, to_reference.displacement)
+        assert np.array_equal(reference.occlusion, occlusion_mask(to_reference, back))
+        assert reference.trajectory is not None
+        assert reference.trajectory.times == (frame,)

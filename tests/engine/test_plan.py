@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from engine.plan import (
     Direction,
     Interval,
     Paint,
+    Painted,
     Plan,
     Propagate,
     Recipe,
@@ -104,7 +106,7 @@ def test_steps_come_in_an_order_in_which_they_can_be_done() -> None:
     for step in plan_of(3, 10, 24, recipe_of=against_others).steps:
         match step:
             case Paint(references=references):
-                assert set(references) <= done
+                assert {reference.take for reference in references} <= done
             case Propagate(take=take, previous=previous):
                 assert {take, previous} <= done
             case Blend(left=left, right=right, previous=carried):
@@ -289,9 +291,9 @@ def test_a_take_records_the_anchor_and_the_previous_take_it_was_painted_against(
     references = {paint.frame: paint.references for paint in plan.paints}
     assert references == {
         0: (),
-        10: (plan.takes[0],),
-        20: (plan.takes[0], plan.takes[10]),
-        30: (plan.takes[0], plan.takes[20]),
+        10: (Painted(0, plan.takes[0]),),
+        20: (Painted(0, plan.takes[0]), Painted(10, plan.takes[10])),
+        30: (Painted(0, plan.takes[0]), Painted(20, plan.takes[20])),
     }
 
 
@@ -305,9 +307,30 @@ def test_a_take_painted_against_others_still_tells_its_own_recipe() -> None:
 
 def test_each_shot_has_its_own_anchor() -> None:
     plan = plan_of(0, 10, 20, 30, source=facts(cuts=[16]), recipe_of=against_others)
-    references = {paint.frame: paint.references for paint in plan.paints}
+    references = {paint.frame: paint.painted_against for paint in plan.paints}
     assert references[20] == ()
     assert references[30] == (plan.takes[20],)
+
+
+def test_a_take_of_any_origin_can_be_anchor_or_previous_key_frame() -> None:
+    by_hand, accepted = KeyFrame(0, take="by hand"), KeyFrame(20, take="accepted")
+    references = {
+        paint.frame: paint.painted_against
+        for paint in plan_of(by_hand, 10, accepted, 30, recipe_of=against_others).paints
+    }
+    assert references == {10: ("by hand",), 30: ("by hand", "accepted")}
+
+
+def test_a_take_painted_against_others_depends_on_their_sources_and_on_the_flow() -> None:
+    keys = [KeyFrame(0, take="by hand"), KeyFrame(10)]
+
+    def take(**changed: Any) -> Address:
+        return plan_of(*keys, recipe_of=against_others, **changed).takes[10]
+
+    moved = replace(facts(), digests={**facts().digests, 0: "other"})
+    between = replace(facts(), digests={**facts().digests, 5: "other"})
+    assert len({take(), take(source=moved), take(flow_recipe="raft")}) == 3
+    assert take(source=between) == take()
 
 
 def test_what_a_take_is_painted_against_is_painted_too() -> None:
@@ -363,5 +386,23 @@ def test_source_frames_reach_to_the_keys_around(
     assert needed_sources(CLIP, keys, frames) == expected
 
 
+@pytest.mark.parametrize(
+    ("cuts", "frames", "expected"),
+    [
+        ([], FrameRange(24, 25), FrameRange(2, 30)),
+        ([16], FrameRange(24, 25), FrameRange(20, 30)),
+        ([16], FrameRange(12, 13), FrameRange(2, 20)),
+        ([16, 25], FrameRange(2, 2), FrameRange(2, 2)),
+    ],
+)
+def test_what_is_painted_against_others_needs_its_shot_from_the_first_key_on(
+    cuts: list[int], frames: FrameRange, expected: FrameRange
+) -> None:
+    keys = [2, 10, 20, 30]
+    needed = needed_sources(CLIP, keys, frames, paints_against_others=True, cuts=cuts)
+    assert needed == expected
+
+
 def test_without_keys_no_source_frame_is_needed() -> None:
     assert needed_sources(CLIP, [], CLIP) is None
+    assert needed_sources(CLIP, [], CLIP, paints_against_others=True) is None

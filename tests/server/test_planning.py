@@ -32,7 +32,7 @@ def record(paint: Paint) -> TakeRecord:
         settings.prompt,
         settings.seed,
         settings.strength,
-        paint.references,
+        paint.painted_against,
         made_at=0,
     )
 

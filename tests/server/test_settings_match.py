@@ -22,7 +22,7 @@ ALL = [pytest.param(*both, id=name) for name, both in FIELDS.items()]
 NUMBERS = [
     pytest.param(group, field, id=name)
     for name, (group, field) in FIELDS.items()
-    if field.type != FieldDescriptor.TYPE_STRING
+    if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL)
 ]
 TYPES = {
     FieldDescriptor.TYPE_STRING: (str, "default_string"),

@@ -50,3 +50,12 @@ def test_an_error_of_half_a_pixel_is_tolerated() -> None:
     far_off = Flow(np.full((16, 16, 2), (0.6, 0), np.float32))
     assert not occlusion_mask(still, off).any()
     assert occlusion_mask(still, far_off).all()
+
+
+def test_what_comes_into_view_at_the_border_has_no_match() -> None:
+    """Though the way there and back, which stops at the border, may end where it began."""
+    panned = np.zeros((SIZE, SIZE, 2), np.float32)
+    panned[..., 0] = 5
+    occluded = occlusion_mask(Flow(panned), Flow(-panned))
+    assert (occluded[:, -5:] == 1).all()
+    assert (occluded[:, :-5] == 0).all()

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ from diffusers import (
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+import engine.translation
+from engine.motion.flow import DisFlow
+from engine.motion.occlusion import occlusion_mask
+from engine.report import Report
+from engine.settings import TranslationSettings
+from engine.translation.diffusion import DiffusionPainter
+from engine.translation.painter import PaintRequest, Reference, Trajectory
+from engine.types import FloatArray
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
@@ -25,6 +35,99 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@dataclass
+class Shot:
+    """Key frames of a shot, painted one after the other as a render does it."""
+
+    painter: DiffusionPainter
+    report: Report
+    sources: list[FloatArray] = field(default_factory=list)
+    takes: list[FloatArray] = field(default_factory=list)
+    trajectories: list[Trajectory | None] = field(default_factory=list)
+
+    def paint(self, source: FloatArray, settings: TranslationSettings) -> FloatArray:
+        """Paints the next key frame against the first and the last one."""
+        kept: list[Trajectory | None] = [None]
+        request = PaintRequest(
+            len(self.takes), source, settings, self.references(source), keep=kept.append
+        )
+        take = self.painter.paint(request, self.report)
+        self.add(source, take, kept[-1])
+        return take
+
+    def add(self, source: FloatArray, take: FloatArray, kept: Trajectory | None = None) -> None:
+        """A take that is there already."""
+        self.sources.append(source)
+        self.takes.append(take)
+        self.trajectories.append(kept)
+
+    def references(self, source: FloatArray) -> tuple[Reference, ...]:
+        """What a key frame with that source is painted against."""
+        last = len(self.takes) - 1
+        return tuple(self._reference(source, index) for index in sorted({0, last}) if last >= 0)
+
+    def _reference(self, source: FloatArray, index: int) -> Reference:
+        there = self.sources[index]
+        flow = DisFlow().estimate(source, there)
+        occlusion = occlusion_mask(flow, DisFlow().estimate(there, source))
+        return Reference(self.takes[index], there, flow, occlusion, self.trajectories[index])
+
+
+@pytest.fixture(scope="session")
+def painter() -> DiffusionPainter:
+    return DiffusionPainter()
+
+
+PaintShot = Callable[[Sequence[FloatArray], TranslationSettings], list[FloatArray]]
+
+
+@pytest.fixture
+def shot(painter: DiffusionPainter, report: Report) -> Shot:
+    return Shot(painter, report)
+
+
+@pytest.fixture
+def paint_shot(painter: DiffusionPainter, report: Report) -> PaintShot:
+    """Paints key frames of one shot, each against the first and the one before it."""
+
+    def paint_shot(
+        sources: Sequence[FloatArray], settings: TranslationSettings
+    ) -> list[FloatArray]:
+        shot = Shot(painter, report)
+        return [shot.paint(source, settings) for source in sources]
+
+    return paint_shot
+
+
+@pytest.fixture(scope="session")
+def pocket_settings() -> TranslationSettings:
+    """Of the small model that comes with Inbetween, which really paints."""
+    folder = Path(next(iter(engine.translation.__path__))) / "pocket_model"
+    return TranslationSettings(
+        painter="diffusion",
+        prompt="watercolour",
+        strength=0.75,
+        steps=8,
+        guidance_scale=3.0,
+        model=str(folder),
+        controlnet=str(folder / "controlnet"),
+    )
+
+
+@pytest.fixture
+def tiny_settings(tiny_model: Path, tiny_controlnet: Path) -> TranslationSettings:
+    return TranslationSettings(
+        painter="diffusion",
+        prompt="a cat",
+        steps=6,
+        strength=1.0,
+        guidance_scale=7.5,
+        seed=3,
+        model=str(tiny_model),
+        controlnet=str(tiny_controlnet),
+    )
 
 
 @pytest.fixture(scope="session")

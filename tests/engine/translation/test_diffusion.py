@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    ControlNetModel,
     DDIMScheduler,
     StableDiffusionControlNetImg2ImgPipeline,
     UNet2DConditionModel,
@@ -37,6 +38,8 @@ def settings(tiny_model: Path, tiny_controlnet: Path) -> TranslationSettings:
     return TranslationSettings(
         painter="diffusion",
         prompt="a cat",
+        strength=0.8,
+        guidance_scale=7.5,
         steps=4,
         seed=3,
         model=str(tiny_model),
@@ -99,13 +102,14 @@ def test_the_sampler_agrees_with_that_of_diffusers(
     painted = paint(settings)
     model: Any = painter._model
     networks: Any = StableDiffusionControlNetImg2ImgPipeline
+    controlnets: Any = ControlNetModel
     scheduler: Any = DDIMScheduler
     pipeline = networks(
         vae=model.vae,
         text_encoder=model.text_encoder,
         tokenizer=model.tokenizer,
         unet=model.unet,
-        controlnet=model.controlnet,
+        controlnet=controlnets.from_pretrained(settings.controlnet),
         scheduler=scheduler.from_pretrained(
             settings.model, subfolder="scheduler", set_alpha_to_one=True
         ),
@@ -122,8 +126,8 @@ def test_the_sampler_agrees_with_that_of_diffusers(
         expected = pipeline(
             prompt=settings.prompt,
             negative_prompt=settings.negative_prompt,
-            image=model._encode(photo(64, 64)),
-            control_image=model._edges(photo(64, 64))[:1],
+            image=model.encode(model.pixels(photo(64, 64))),
+            control_image=model._edges(photo(64, 64)),
             strength=settings.strength,
             num_inference_steps=settings.steps,
             guidance_scale=settings.guidance_scale,

@@ -1,0 +1,270 @@
+"""Key-frame translation: section 4.1, from the noised source to the painting."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from engine.errors import OutOfMemoryError
+from engine.report import Report, Stage
+from engine.translation.attention import use_cross_frame_attention
+from engine.translation.colors import match_colors
+from engine.translation.fidelity import fidelity_encoding
+from engine.translation.fusion import (
+    adain,
+    displacement_of_cells,
+    fuse_pixels,
+    fuse_shape,
+    mask_of_cells,
+    overlay,
+)
+from engine.translation.painter import PaintRequest, Trajectory
+from engine.translation.references import ReferenceLatents, encoded, retraced
+from engine.translation.schedule import Schedule, schedule_of
+from engine.translation.stable_diffusion import StableDiffusion, shared_noise
+from engine.types import FloatArray
+
+Tick = Callable[[], None]
+"""Called before each step: tells of it, and raises CancelledError."""
+
+
+@torch.inference_mode()
+def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> FloatArray:
+    """Paints a key frame against its references, or by itself where it has none (section 4.1).
+
+    Only the steps that the strength asks for are run; without any, the source comes back.
+    """
+    settings = request.settings
+    schedule = _schedule(model, request)
+    if not schedule.times:
+        return request.source.copy()
+    _notice_idle_constraints(request, schedule, report)
+    tick = _ticks(model, request, report)
+    with _memory_errors(request):
+        use_cross_frame_attention(model.unet, settings.cross_frame_attention)
+        text = model.encode_prompt(settings, report)
+        if settings.match_colors:
+            request = _recolored(model, request, text, tick)
+        sampling = _Sampling(model, request, schedule, text, tick)
+        painted = sampling.run(sampling.start(), schedule.steps)
+        if schedule.pixel:
+            target = sampling.target(rough=painted)
+            # Up to its window the second pass would do what the first one did.
+            second_pass = schedule.steps[schedule.pixel.start :]
+            painted = sampling.run(sampling.way[second_pass.start], second_pass, target)
+        report.check_cancelled()
+        request.keep(sampling.trajectory())
+        return sampling.picture(painted)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What pixel-aware fusion pulls to (4.1.3)."""
+
+    x0: Tensor
+    weight: Tensor
+    """[1, 1, h, w]: how strongly."""
+
+
+class _Sampling:
+    """The passes over one key frame. Latents are [1, C, h, w]."""
+
+    def __init__(
+        self,
+        model: StableDiffusion,
+        request: PaintRequest,
+        schedule: Schedule,
+        text: Tensor,
+        tick: Tick,
+    ) -> None:
+        self.way: dict[int, Tensor] = {}
+        """x_t before each step."""
+        self._model = model
+        self._request = request
+        self._settings = request.settings
+        self.schedule = schedule
+        self._tick = tick
+        sources = [request.source, *(reference.source for reference in request.references)]
+        self._conditions = model.conditions(text, sources, self._settings)
+
+    def start(self) -> Tensor:
+        """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""
+        x0 = self._model.encode(self._model.pixels(self._request.source))
+        return self._noised(x0, self.schedule.times[0])
+
+    def pure_noise(self) -> Tensor:
+        """x_T = z_T, of which nothing of the source is left but the size."""
+        return self._noise("start")
+
+    def run(self, x: Tensor, steps: range, target: _Target | None = None) -> Tensor:
+        """Does the steps from x_t on; the x0 at their end."""
+        for step in steps:
+            self._tick()
+            self.way[step] = x
+            x = self._step(x, step, target)
+        return x
+
+    def _step(self, x: Tensor, step: int, target: _Target | None) -> Tensor:
+        """One step of Eq. 3, with the constraints in whose windows it lies."""
+        schedule, t = self.schedule, self.schedule.times[step]
+        x0, noise, anchor_x0 = self._predict(x, step)
+        if step in schedule.color:
+            x0 = adain(x0, anchor_x0)
+        if step in schedule.shape:
+            x0 = fuse_shape(x0, anchor_x0, *self._anchor_motion)
+        signal = self._model.signal_after(t, schedule.times)
+        if target is None or step not in schedule.pixel:
+            return signal.sqrt() * x0 + (1 - signal).sqrt() * noise
+        target_noise = self._noise(f"pixel fusion {t}")
+        detail = self._settings.fusion_detail
+        return fuse_pixels(x0, noise, target.x0, target_noise, signal, target.weight, detail)
+
+    def _predict(self, x: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """x0 and noise of the key frame (Eq. 4), and x0 of the anchor where it has one.
+
+        References are in the batch where the key frame looks at them, or where a constraint asks
+        for the x0 of the anchor and the network must predict it.
+        """
+        t = self.schedule.times[step]
+        frames = [x, *(reference.x[t] for reference in self._in_batch(step))]
+        x0, noise = self._model.predict(torch.cat(frames), t, self._conditions)
+        known = self._references[0].x0 if self._asks_anchor(step) else None
+        return x0[:1], noise[:1], x0[1:2] if known is None else known
+
+    def _in_batch(self, step: int) -> Sequence[ReferenceLatents]:
+        if self._settings.cross_frame_attention != "off":
+            return self._references
+        if self._asks_anchor(step) and self._references[0].x0 is None:
+            return self._references[:1]
+        return ()
+
+    def _asks_anchor(self, step: int) -> bool:
+        return step in self.schedule.color or step in self.schedule.shape
+
+    @cached_property
+    def _references(self) -> list[ReferenceLatents]:
+        return [
+            retraced(
+                each.trajectory, self._model.identity, self.schedule.times, self._noise("start")
+            )
+            or encoded(self._encoding(each.take), self.schedule.times, self._noised)
+            for each in self._request.references
+        ]
+
+    @cached_property
+    def _anchor_motion(self) -> tuple[Tensor, Tensor]:
+        """Where the key frame's latent cells are in the anchor, and which of them are not."""
+        anchor = self._request.references[0]
+        displacement = self._model.planes(anchor.flow.displacement)[0]
+        return displacement_of_cells(displacement, self._model.cell), self._mask(anchor.occlusion)
+
+    def target(self, rough: Tensor) -> _Target:
+        """The references moved over what the first pass painted (Eq. 10), encoded (Eq. 9)."""
+        fused, mask = overlay(self.picture(rough), self._request.references)
+        weight = self._settings.fusion_strength * (1 - self._mask(mask))
+        return _Target(self._encoding(fused), weight)
+
+    def picture(self, x0: Tensor) -> FloatArray:
+        """[H, W, 3], of the size of the source."""
+        height, width = self._request.source.shape[:2]
+        return self._model.picture(self._model.decode(x0), height, width)
+
+    def trajectory(self) -> Trajectory:
+        """For key frames that are painted against this one."""
+        latents = torch.cat([self.way[step] for step in self.schedule.steps])
+        kept = latents.to(self._model.dtype).cpu().numpy()
+        return Trajectory(self._model.identity, self.schedule.times, kept)
+
+    def _encoding(self, picture: FloatArray) -> Tensor:
+        return fidelity_encoding(
+            self._model.pixels(picture), self._model.encode, self._model.decode
+        )
+
+    def _mask(self, mask: FloatArray) -> Tensor:
+        return mask_of_cells(self._model.planes(mask[..., None]), self._model.cell)
+
+    def _noised(self, x0: Tensor, t: int) -> Tensor:
+        """x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) z, Eq. 2."""
+        signal = self._model.signal[t]
+        return signal.sqrt() * x0 + (1 - signal).sqrt() * self._noise("start")
+
+    def _noise(self, purpose: str) -> Tensor:
+        shape = self._model.latent_shape(*self._request.source.shape[:2])
+        return shared_noise(self._settings.seed, purpose, shape).to(self._model.device)
+
+
+def _recolored(
+    model: StableDiffusion, request: PaintRequest, text: Tensor, tick: Tick
+) -> PaintRequest:
+    """The request with its source in the colours of a picture drawn from pure noise (5.4).
+
+    That picture has the edges of the anchor, so all key frames of a shot get the same colours.
+    """
+    drawing = _drawing(request)
+    sampling = _Sampling(model, drawing, _schedule(model, drawing), text, tick)
+    drawn = sampling.picture(sampling.run(sampling.pure_noise(), sampling.schedule.steps))
+    return replace(request, source=match_colors(request.source, drawn))
+
+
+def _drawing(request: PaintRequest) -> PaintRequest:
+    anchor = request.references[0].source if request.references else request.source
+    settings = replace(request.settings, strength=1.0)
+    return replace(request, source=anchor, settings=settings, references=())
+
+
+def _schedule(model: StableDiffusion, request: PaintRequest) -> Schedule:
+    against_others = bool(request.references)
+    return schedule_of(request.settings, len(model.signal), against_others=against_others)
+
+
+def _ticks(model: StableDiffusion, request: PaintRequest, report: Report) -> Tick:
+    """Counts the steps of all passes."""
+    schedule = _schedule(model, request)
+    total = len(schedule.times)
+    if schedule.pixel:
+        total += total - schedule.pixel.start
+    if request.settings.match_colors:
+        total += len(_schedule(model, _drawing(request)).times)
+    done = count()
+
+    def tick() -> None:
+        report.check_cancelled()
+        report.progress(Stage.PAINTING, request.frame, next(done), total)
+
+    return tick
+
+
+def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: Report) -> None:
+    """Tells of what is switched on and acts in no step because there are too few.
+
+    That shape fusion acts in early steps alone stands where it is switched on.
+    """
+    settings = request.settings
+    windows = {
+        "pixel fusion": (settings.pixel_fusion, schedule.pixel),
+        "colour adjustment": (settings.adain, schedule.color),
+    }
+    idle = [name for name, (wanted, window) in windows.items() if wanted and not window]
+    if request.references and idle:
+        report.notice(
+            f"Of the {len(schedule.times)} steps that are run none lies in the window of "
+            f"{' or '.join(idle)}, which has no effect: raise steps or strength, or widen it."
+        )
+
+
+@contextmanager
+def _memory_errors(request: PaintRequest) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+            raise
+        height, width = request.source.shape[:2]
+        raise OutOfMemoryError(
+            f"There is too little memory to paint frame {request.frame} at {width}x{height}: close "
+            "other programs, or render a smaller clip."
+        ) from error
