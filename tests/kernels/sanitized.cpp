@@ -166,13 +166,8 @@ class Confidence : public Call<struct inbetween_confidence, inbetween_confidence
 class Guides : public Call<struct inbetween_guides, inbetween_guides> {
  public:
   explicit Guides(Size size, Kind kind = Kind::kOrdinary, unsigned seed = 1) : Call(kind, seed) {
-    parameters = {size.width,    size.height, picture(size),
-                  picture(size), share(size), arrays_.result<std::uint8_t>(size.area() * 9)};
-  }
-
-  void trust(float everywhere) {
-    const Size size{parameters.width, parameters.height};
-    parameters.confidence = arrays_.equal_numbers(size.area(), everywhere);
+    parameters = {size.width, size.height, picture(size), picture(size),
+                  arrays_.result<std::uint8_t>(size.area() * 9)};
   }
 };
 
@@ -198,6 +193,7 @@ class Synthesis : public Call<inbetween_synthesis, inbetween_synthesize> {
     parameters.target_guides = arrays_.bytes(target.area() * guide_channels);
     parameters.to_source = flow(target);
     parameters.confidence = share(target);
+    if (guide_channels >= 3) parameters.temporal_confidence = share(target);
     parameters.picture = arrays_.result<float>(target.area() * 3);
     parameters.source_xy = arrays_.result<std::int32_t>(target.area() * 2);
     parameters.patch_error = arrays_.result<float>(target.area());
@@ -205,6 +201,11 @@ class Synthesis : public Call<inbetween_synthesis, inbetween_synthesize> {
 
   void weigh_guides(float each) {
     parameters.guide_weights = arrays_.equal_numbers(parameters.guide_channels, each);
+  }
+
+  void trust_temporal_guide(float everywhere) {
+    const Size size{parameters.target_width, parameters.target_height};
+    parameters.temporal_confidence = arrays_.equal_numbers(size.area(), everywhere);
   }
 
   // Whether every patch comes from inside the key frame.
@@ -362,12 +363,11 @@ void every_patch_size(inbetween_context* context) {
 
 void what_may_be_missing(inbetween_context* context) {
   for (const Size size : {Size{1, 1}, Size{37, 23}}) {
-    Guides guides(size);
-    guides.parameters.confidence = nullptr;
-    expect_done(context, guides, "guides that are trusted");
     Synthesis synthesis(size, size, 9);
     synthesis.parameters.confidence = nullptr;
     expect_done(context, synthesis, "a flow that is trusted");
+    synthesis.parameters.temporal_confidence = nullptr;
+    expect_done(context, synthesis, "a temporal guide that is trusted");
     Blend blend(size);
     blend.parameters.carried = nullptr;
     expect_done(context, blend, "a blend of the first frame");
@@ -398,10 +398,12 @@ void extreme_parameters(inbetween_context* context) {
     synthesis.weigh_guides(value);
     expect_done(context, synthesis, "weights of guides");
   }
-  for (const float trust : {0.0f, kSmallest, 1.0f, -1.0f, 2.0f}) {
-    Guides guides({37, 23});
-    guides.trust(trust);
-    expect_done(context, guides, "a trust");
+  for (const float trust : {0.0f, 0.5f, 1.0f, -1.0f, kNaN}) {
+    for (const int channels : {3, 9, INBETWEEN_MAX_GUIDE_CHANNELS}) {
+      Synthesis synthesis({21, 13}, {19, 15}, channels);
+      synthesis.trust_temporal_guide(trust);
+      expect_done(context, synthesis, "a trust");
+    }
   }
   for (const int stop_threshold : {1, 255}) {
     Synthesis synthesis({21, 13}, {19, 15}, 4);
@@ -449,12 +451,9 @@ void threads_and_instruction_sets(int best) {
   }
 }
 
-constexpr Size kSharedGuides{300, 240}; /* whose coarser levels several threads make */
-
 void several_contexts_at_once() {
   const Context one(1);
   const Everything reference(one, {41, 29}, {40, 30}, 8);
-  const Guides guides = done(one, Guides(kSharedGuides));
   std::array<bool, 4> same{};
   std::vector<std::thread> callers;
   for (bool& is_same : same) {
@@ -463,7 +462,6 @@ void several_contexts_at_once() {
       for (int round = 0; round < 3; ++round) {
         const Context context(2);
         is_same &= Everything(context, {41, 29}, {40, 30}, 8).is_the_same_as(reference);
-        is_same &= done(context, Guides(kSharedGuides)).gave_the_same_as(guides);
       }
     });
   }
@@ -603,6 +601,9 @@ void refused_syntheses(inbetween_context* context) {
     call.weigh_guides(weight);
     expect(is_refused(call.run(context)), "a wrong weight of a guide is taken");
   }
+  Synthesis without_temporal_guide = synthesis();
+  without_temporal_guide.trust_temporal_guide(1.0f);
+  expect(is_refused(without_temporal_guide.run(context)), "a temporal guide of two channels");
   refuse_missing(context, synthesis, &S::guide_weights, &S::style, &S::source_guides,
                  &S::target_guides, &S::to_source, &S::picture, &S::source_xy, &S::patch_error);
 }
