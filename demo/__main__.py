@@ -51,7 +51,7 @@ class Shot:
     frames: int
     """As many from the beginning."""
     key_frames: tuple[int, ...]
-    look: str = "warm oil"
+    prompt: str = "a starry night painting"
 
 
 SHOT = Shot(FrameSize(640, 360), frames=60, key_frames=(0, 14, 37, 52))
@@ -116,7 +116,7 @@ def render_in_host(shot: Shot) -> Rendering:
         clip = host.feed_movie(default_clip(), shot.size, count=shot.frames)
         host.load()
         effect = host.create()
-        effect.set("prompt", shot.look)
+        effect.set("prompt", shot.prompt)
         effect.set("key_interval", 0)
         for index in shot.key_frames:
             effect.press(ADD_KEY, index)
@@ -186,7 +186,7 @@ def print_figures(shot: Shot, rendering: Rendering, seconds: float) -> None:
     job = rendering.job
     table = Table(show_header=False)
     table.add_row("clip", "Big Buck Bunny, Blender Foundation, CC-BY 3.0")
-    table.add_row("look", f"{shot.look} (packaged style, no diffusion)")
+    table.add_row("prompt", f"{shot.prompt} (the built-in diffusion model)")
     table.add_row("frames", f"{shot.frames} of {shot.size}")
     table.add_row("key frames", ", ".join(map(str, shot.key_frames)))
     table.add_row("propagations", str(job.done.propagations))

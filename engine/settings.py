@@ -27,15 +27,15 @@ class SourceSettings:
 class TranslationSettings:
     """How key frames are painted (section 4.1)."""
 
-    painter: str = "style"
-    prompt: str = "mosaic"
+    painter: str = "diffusion"
+    prompt: str = "a starry night painting"
     negative_prompt: str = ""
-    strength: float = 0.8
+    strength: float = 0.6
     seed: int = 0
     steps: int = 20
-    guidance_scale: float = 7.5
-    model: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-    controlnet: str = "lllyasviel/control_v11p_sd15_canny"
+    guidance_scale: float = 0.0
+    model: str = "pocket"
+    controlnet: str = "pocket"
     controlnet_weight: float = 0.7
     cross_frame_attention: str = "decoder"
     shape_fusion: bool = True

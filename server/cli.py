@@ -185,13 +185,17 @@ def sessions() -> None:
 
 
 @app.command()
-def looks() -> None:
-    """List the looks of the style painter."""
-    from engine.translation.painters import describe_painters
+def looks(
+    sheet: Annotated[
+        Path | None, typer.Option(help="Writes a picture of them too, for example looks.png.")
+    ] = None,
+) -> None:
+    """List the looks that a prompt can ask for, and all the words for each."""
+    from server.commands.looks import list_looks, write_sheet
 
-    for painter in describe_painters():
-        for look in painter.looks:
-            typer.echo(look)
+    list_looks()
+    if sheet is not None:
+        write_sheet(sheet)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from rich.text import Text
 from engine.errors import InbetweenError
 from engine.native.kernels import Lanes, best_instruction_set
 from engine.settings import TranslationSettings
+from engine.translation.model_files import BASE, CONTROLNET, find_files
 from engine.translation.painters import describe_painters, recipe_of
 from server import paths
 from server.client import connect
@@ -142,25 +143,16 @@ def check_painters() -> Iterator[Finding]:
         except InbetweenError as error:
             yield Finding(Verdict.WARNING, name, str(error))
         else:
-            looks = f": {', '.join(painter.looks)}" if painter.looks else ""
-            yield Finding(Verdict.OK, name, f"ready{looks}")
+            looks = ", ".join(look.name for look in painter.looks)
+            yield Finding(Verdict.OK, name, f"ready: {looks}" if looks else "ready")
 
 
 def check_models() -> Iterator[Finding]:
-    """Whether the models that the diffusion painter uses by default are on this machine."""
-    from huggingface_hub import try_to_load_from_cache
-
+    """Whether the models that the diffusion painter uses by default are whole."""
     settings = TranslationSettings()
-    for model, file in ((settings.model, "model_index.json"), (settings.controlnet, "config.json")):
-        if isinstance(try_to_load_from_cache(model, file), str):
-            yield Finding(Verdict.OK, "model", model)
-        else:
-            yield Finding(
-                Verdict.WARNING,
-                "model",
-                f"{model} is not on this machine: the diffusion painter downloads it when it is "
-                "first used, or takes a folder that you name by --model and --controlnet.",
-            )
+    for kind, model in ((BASE, settings.model), (CONTROLNET, settings.controlnet)):
+        folder = find_files(kind, model).folder
+        yield Finding(Verdict.OK, kind.setting, f"{model}, built in, at {folder}")
 
 
 def check_panel() -> Iterator[Finding]:
@@ -232,7 +224,7 @@ def check_processor() -> Iterator[Finding]:
         todo = "PyTorch here is built without CUDA, or the driver does not answer: see nvidia-smi."
         yield Finding(Verdict.WARNING, "graphics card", todo)
     else:
-        todo = "none: the diffusion painter takes minutes a key frame, all else works."
+        todo = "none: Stable Diffusion takes minutes a key frame, all else works."
         yield Finding(Verdict.WARNING, "graphics card", todo)
 
 

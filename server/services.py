@@ -9,6 +9,7 @@ from inbetween.v1 import render_pb2, render_pb2_grpc, session_pb2, session_pb2_g
 from inbetween.v1.session_pb2 import Session as SessionMessage
 
 from engine.translation.painters import describe_painters
+from engine.translation.vocabulary import Look
 from server import state as rules
 from server.changes import Changes
 from server.convert import key_frame_of, placed_key_frame_of, range_asked, session_message
@@ -188,7 +189,9 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
                 description=painter.description,
                 available=painter.available,
                 reason=painter.reason,
-                looks=painter.looks,
+                looks=map(_look_message, painter.looks),
+                modifiers=map(_look_message, painter.modifiers),
+                names_only=painter.names_only,
             )
             for painter in describe_painters()
         ]
@@ -196,3 +199,7 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
         return render_pb2.GetServerInfoResponse(
             version=version("inbetween"), device=f"CPU, {threads} threads", painters=painters
         )
+
+
+def _look_message(look: Look) -> render_pb2.Look:
+    return render_pb2.Look(name=look.name, phrases=look.phrases, picture=look.picture)

@@ -5,17 +5,19 @@ The sampler is in `sampler.py`, which is imported with torch when the first key 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from engine.errors import InvalidValueError
 from engine.graphics_card import graphics_card
 from engine.plan import Recipe
 from engine.report import Report, Stage
 from engine.settings import TranslationSettings
-from engine.translation.model_files import BASE, CONTROLNET, find_files, identity
+from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
 from engine.translation.painter import PaintRequest
+from engine.translation.vocabulary import vocabulary_of
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _OF_MODELS = ("painter", "model", "controlnet")
 """Settings for which the files of the models stand."""
 _LIBRARIES = ("torch", "diffusers", "transformers")
+_USUAL_GUIDANCE_SCALE = 7.5
+"""Of Stable Diffusion."""
 
 
 class DiffusionPainter:
@@ -34,6 +38,7 @@ class DiffusionPainter:
         self._loaded: Mapping[str, object] = {}
 
     def recipe(self, settings: TranslationSettings) -> Recipe:
+        settings = _as_the_model_takes_them(settings)
         values = {name: value for name, value in asdict(settings).items() if name not in _OF_MODELS}
         if not settings.controlnet:
             del values["controlnet_weight"]
@@ -52,6 +57,10 @@ class DiffusionPainter:
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
+        vocabulary = vocabulary_of(request.settings.model)
+        if vocabulary and (advice := vocabulary.advice(request.settings.prompt)):
+            report.notice(advice)
+        request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)
         from engine.translation.sampler import translate
 
@@ -81,8 +90,26 @@ def _paints_against_others(settings: TranslationSettings) -> bool:
     return constrained or settings.cross_frame_attention != "off" or settings.match_colors
 
 
+def _as_the_model_takes_them(settings: TranslationSettings) -> TranslationSettings:
+    """With the words that the model understands, and its own guidance scale in place of 0."""
+    vocabulary = vocabulary_of(settings.model)
+    usual = vocabulary.guidance_scale if vocabulary else _USUAL_GUIDANCE_SCALE
+    return replace(
+        settings,
+        prompt=vocabulary.understood(settings.prompt) if vocabulary else settings.prompt,
+        guidance_scale=settings.guidance_scale or usual,
+    )
+
+
 def _identities(settings: TranslationSettings) -> Mapping[str, object]:
+    """Of the models; InvalidValueError where they do not belong together."""
     identities = {"model": identity(BASE, settings.model)}
     if settings.controlnet:
         identities["controlnet"] = identity(CONTROLNET, settings.controlnet)
+        if (settings.controlnet == POCKET) != (settings.model == POCKET):
+            raise InvalidValueError(
+                f'The ControlNet "{settings.controlnet}" does not fit the model '
+                f'"{settings.model}": choose {POCKET} for both, or Stable Diffusion 1.5 for both, '
+                "or no ControlNet."
+            )
     return identities

@@ -6,9 +6,15 @@ Only .safetensors are loaded: other weight files can run code.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
 from pathlib import Path
 
 from engine.errors import ModelUnavailableError
+
+POCKET = "pocket"
+"""The name of the model that comes with Inbetween; as a ControlNet, the one that belongs to it."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SUFFIXES = (".json", ".txt", ".safetensors")
@@ -50,10 +56,13 @@ class ModelFiles:
 
 def identity(kind: ModelKind, model: str) -> object:
     """What identifies a model in an address: its files by name, size and time of change, or its
-    hub name, which stands for itself so that downloading it changes no address.
+    hub name, which stands for itself so that downloading it changes no address. The built-in model
+    is identified by what its files hold, so that installing it again changes none either.
 
-    Raises ModelUnavailableError for what can be neither.
+    Raises ModelUnavailableError for what can be none of them.
     """
+    if model == POCKET:
+        return [POCKET, _pocket_digest(kind)]
     path = Path(model).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
@@ -64,7 +73,7 @@ def identity(kind: ModelKind, model: str) -> object:
         return model
     raise ModelUnavailableError(
         f'The {kind.setting} "{model}" does not exist: give a folder in diffusers layout, a '
-        ".safetensors file or a hub name such as owner/name."
+        f".safetensors file, a hub name such as owner/name, or {POCKET}, the built-in one."
     )
 
 
@@ -74,7 +83,9 @@ def find_files(kind: ModelKind, model: str) -> ModelFiles:
     Raises ModelUnavailableError for a model that is missing or incomplete.
     """
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model == POCKET:
+        found = ModelFiles(_pocket_folder(kind))
+    elif path.is_dir():
         found = ModelFiles(path)
     elif path.is_file():
         found = _beside(kind, path)
@@ -83,6 +94,27 @@ def find_files(kind: ModelKind, model: str) -> ModelFiles:
         found = ModelFiles(_from_hub(kind, model, (*_CONFIGS, "*.safetensors")))
     _check_complete(kind, model, found)
     return found
+
+
+def pocket_folder() -> Path:
+    """Where the built-in model lies."""
+    return Path(str(files("engine.translation") / "pocket_model"))
+
+
+def _pocket_folder(kind: ModelKind) -> Path:
+    return pocket_folder() / "controlnet" if kind is CONTROLNET else pocket_folder()
+
+
+@cache
+def _pocket_digest(kind: ModelKind) -> str:
+    """Of all files that a painting depends on, with their names."""
+    folder = _pocket_folder(kind)
+    digest = blake2b(digest_size=16)
+    for part in (*kind.parts, *kind.others):
+        for file in sorted(path for path in (folder / part).glob("*") if path.is_file()):
+            digest.update(f"{part}/{file.name} {file.stat().st_size} ".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _file_facts(file: Path) -> list[object]:

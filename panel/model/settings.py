@@ -49,6 +49,13 @@ def painter_of(settings: settings_pb2.Settings) -> str:
     return str(setting_field("painter").value(settings))
 
 
+def names_of(painter: render_pb2.Painter | None) -> list[str]:
+    """The names that the painter understands; none where it takes any words."""
+    if painter is None or not painter.names_only:
+        return []
+    return [look.name for look in painter.looks]
+
+
 def painter_named(painters: list[render_pb2.Painter], name: str) -> render_pb2.Painter | None:
     """What the server tells of this painter."""
     return next((painter for painter in painters if painter.name == name), None)

@@ -22,7 +22,7 @@ from panel.editor import Editor
 from panel.icons import icon
 from panel.model.edits import Value, value_set
 from panel.model.session import Link
-from panel.model.settings import setting_field
+from panel.model.settings import names_of, setting_field
 from panel.model.wording import KEY_STATE_NAMES, take_in_use
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.widgets.fields import Field, NumberField, PromptField, narrow
@@ -215,7 +215,7 @@ class KeyCard(QWidget):
         own = value_set(key, name)
         clips = setting_field(name).value(session.settings)
         if isinstance(field, PromptField):
-            field.offer(list(painter.looks) if painter else [])
+            field.offer(names_of(painter))
             field.show_inherited(str(clips))
             field.show_value("" if own is None else own)
         else:

@@ -9,8 +9,16 @@ from superqt import QCollapsible
 from panel.editor import Editor
 from panel.icons import icon
 from panel.model.edits import Value
-from panel.model.settings import SettingField, painter_of, setting_fields
+from panel.model.looks import with_look, with_modifier
+from panel.model.settings import (
+    SettingField,
+    names_of,
+    painter_of,
+    setting_field,
+    setting_fields,
+)
 from panel.widgets.fields import ChoiceField, Field, PromptField, field_for
+from panel.widgets.look_strip import LookStrip
 from panel.widgets.parts import card, label
 
 LABEL_WIDTH = 118
@@ -23,6 +31,10 @@ class ShotCard(QWidget):
         super().__init__()
         self._editor = editor
         self._rows: list[tuple[SettingField, QLabel, Field]] = []
+        self.looks = LookStrip()
+        self._shown_painter = ""
+        self.looks.look_chosen.connect(self._choose_look)
+        self.looks.modifier_chosen.connect(self._choose_modifier)
         frame, layout = card()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -62,9 +74,10 @@ class ShotCard(QWidget):
         painter = painter_of(session.settings)
         known = self._editor.model.painter
         self._show_painters()
+        self._show_looks()
         for setting, name, field in self._rows:
             if isinstance(field, PromptField) and setting.name == "prompt":
-                field.offer(list(known.looks) if known else [])
+                field.offer(names_of(known))
             field.show_value(setting.value(session.settings))
             self._enable(setting, name, field, painter)
 
@@ -81,6 +94,8 @@ class ShotCard(QWidget):
             field.setAccessibleName(setting.shown.label)
             field.edited.connect(self._edit_of(setting))
             form.addRow(name, field)
+            if setting.name == "prompt":
+                form.addRow(self.looks)
             self._rows.append((setting, name, field))
         return form
 
@@ -95,6 +110,30 @@ class ShotCard(QWidget):
         for widget in (name, field):
             widget.setEnabled(concerned)
             widget.setToolTip(tip)
+
+    def _show_looks(self) -> None:
+        """The looks of the chosen painter as pictures, unless names are all it takes."""
+        painter = self._editor.model.painter
+        has_pictures = painter is not None and bool(painter.looks) and not painter.names_only
+        self.looks.setVisible(has_pictures)
+        if painter is not None and has_pictures and painter.name != self._shown_painter:
+            self._shown_painter = painter.name
+            self.looks.show_looks(painter.looks, painter.modifiers)
+
+    def _choose_look(self, look: str) -> None:
+        painter = self._editor.model.painter
+        if painter is not None:
+            self._change_prompt(lambda prompt: with_look(prompt, look, painter.looks))
+
+    def _choose_modifier(self, modifier: str) -> None:
+        self._change_prompt(lambda prompt: with_modifier(prompt, modifier))
+
+    def _change_prompt(self, change: Callable[[str], str]) -> None:
+        self.commit()
+        session = self._editor.model.session
+        if session is not None:
+            prompt = setting_field("prompt")
+            self._editor.change_setting(prompt, change(str(prompt.value(session.settings))))
 
     def _show_painters(self) -> None:
         """The painters as the server describes them, honestly."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from inbetween.v1.session_pb2 import SizeRule
 
 from engine.errors import InvalidValueError, NotFoundError
+from engine.translation.model_files import POCKET
 from engine.types import FrameRange
 from server.commands.options import Value
 
@@ -137,7 +138,8 @@ def _key_settings(settings: Mapping[str, Value | None], keys: str) -> Mapping[st
 
 def _with_whole_paths(settings: Mapping[str, Value | None]) -> Mapping[str, Value | None]:
     """Models named from this folder as the server finds them, which works in another one."""
-    paths = {name: Path(str(settings[name])) for name in MODELS if settings.get(name)}
+    named = {name: str(settings[name]) for name in MODELS if settings.get(name)}
+    paths = {name: Path(value) for name, value in named.items() if value != POCKET}
     return {
         **settings,
         **{name: str(path.absolute()) for name, path in paths.items() if path.exists()},

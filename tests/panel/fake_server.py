@@ -33,7 +33,16 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
             version="0",
             device="CPU, 2 threads",
             painters=[
-                render_pb2.Painter(name="style", label="Style", available=True, looks=["mosaic"])
+                render_pb2.Painter(
+                    name="diffusion",
+                    label="Diffusion",
+                    available=True,
+                    looks=[
+                        render_pb2.Look(name="oil painting", phrases=["oil painting", "impasto"]),
+                        render_pb2.Look(name="woodcut", phrases=["woodcut", "wood engraving"]),
+                    ],
+                    modifiers=[render_pb2.Look(name="warm", phrases=["warm", "golden"])],
+                )
             ],
         )
         self.runs: list[pb.FrameRun] = []

@@ -120,13 +120,13 @@ def test_a_painter_that_cannot_paint_here_is_announced_and_keys_can_be_placed(
     open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
 ) -> None:
     fake_server.info.painters.add(
-        name="diffusion", label="Diffusion", reason="The model is not installed: choose a folder."
+        name="style", label="Quick style", reason="Not installed: onnxruntime. Install it."
     )
-    fake_server.session.settings.translation.painter = "diffusion"
+    fake_server.session.settings.translation.painter = "style"
     window = _opened(open_window, fake_server, qtbot)
     qtbot.waitUntil(window.strip.isVisible)
-    assert window.strip.title.text() == "Diffusion cannot paint here"
-    assert "The model is not installed" in window.strip.text.text()
+    assert window.strip.title.text() == "Quick style cannot paint here"
+    assert "Not installed: onnxruntime" in window.strip.text.text()
     QTest.keyClick(window, Qt.Key.Key_M)
     qtbot.waitUntil(lambda: fake_server.keys == [0])
 

@@ -11,7 +11,12 @@ import grpc
 import pytest
 from inbetween.v1 import session_pb2 as pb
 from inbetween.v1.session_pb2_grpc import SessionServiceStub
-from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
+from inbetween.v1.settings_pb2 import (
+    KeySettings,
+    PropagationSettings,
+    Settings,
+    TranslationSettings,
+)
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
@@ -32,7 +37,11 @@ ALT = Qt.KeyboardModifier.AltModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 FRAMES = 8
 JOB_MS = 60_000
-QUICK = Settings(keys=KeySettings(key_interval=0), propagation=PropagationSettings(quality="draft"))
+QUICK = Settings(
+    keys=KeySettings(key_interval=0),
+    translation=TranslationSettings(painter="style", prompt="mosaic", strength=0.8),
+    propagation=PropagationSettings(quality="draft"),
+)
 
 
 @dataclass
@@ -245,9 +254,41 @@ def test_a_setting_that_the_painter_does_not_use_is_disabled_and_says_why(
     painter = card.field("painter").findChild(QComboBox)
     assert painter is not None
     painter.setFocus()
-    QTest.keyClick(painter, Qt.Key.Key_Down)
+    QTest.keyClick(painter, Qt.Key.Key_Up)
     qtbot.waitUntil(lambda: opened.stored.settings.translation.painter == "diffusion")
     assert card.field("guidance_scale").isEnabled()
+
+
+def test_a_click_on_a_look_writes_it_into_the_prompt_and_a_modifier_behind_it(
+    open_session: OpenSession, qtbot: QtBot
+) -> None:
+    opened = open_session(1)
+    card = opened.window.shot_card
+    assert not card.looks.isVisible()  # the quick painter takes names only
+    painter = card.field("painter").findChild(QComboBox)
+    assert painter is not None
+    painter.setFocus()
+    QTest.keyClick(painter, Qt.Key.Key_Up)
+    qtbot.waitUntil(card.looks.isVisible)
+    prompt = card.field("prompt")
+    assert isinstance(prompt, PromptField)
+    prompt.text.setFocus()
+    prompt.text.setPlainText("a Wood Engraving of a lion")
+
+    def click(look: str) -> None:
+        (item,) = card.looks.findItems(look, Qt.MatchFlag.MatchExactly)
+        assert not item.icon().isNull()
+        card.looks.scrollToItem(item)
+        place = card.looks.visualItemRect(item).center()
+        QTest.mouseClick(card.looks.viewport(), LEFT, pos=place)
+
+    click("pastel")
+    qtbot.waitUntil(lambda: opened.stored.settings.translation.prompt == "a pastel of a lion")
+    assert prompt.text.toPlainText() == "a pastel of a lion"
+    click("sepia")
+    click("sepia")
+    wanted = "a pastel of a lion, sepia"
+    qtbot.waitUntil(lambda: opened.stored.settings.translation.prompt == wanted)
 
 
 def test_a_key_is_painted_again_and_the_clip_rendered(

@@ -53,7 +53,7 @@ def test_settings_of_the_panel_reach_the_parameters(host: OfxHost, server: FakeS
     effect.set("uniformity", 1.0)
     settings = Settings()
     settings.translation.prompt = "10=oil"
-    settings.translation.painter = "diffusion"
+    settings.translation.painter = "style"
     settings.translation.strength = 0.5
     settings.keys.key_interval = 0
     server.session.settings.CopyFrom(settings)

@@ -34,7 +34,14 @@ def effect(host: OfxHost, bunny: Path, request: pytest.FixtureRequest) -> Effect
     host.feed_movie(bunny, SIZE, COUNT, first=40)
     host.option(interactive="0", source_path=f"/media/{request.node.name}.mov")
     host.load()
-    return host.create()
+    return quick(host.create())
+
+
+def quick(effect: Effect) -> Effect:
+    """With the quickest painter."""
+    effect.set("painter", 1)
+    effect.set("prompt", "mosaic")
+    return effect
 
 
 def difference(first: Pixels, second: Pixels) -> float:
@@ -54,7 +61,6 @@ def source(host: OfxHost, effect: Effect, frames: range) -> list[Pixels]:
 def test_final_render_brings_painted_frames_and_the_next_one_finds_them(
     host: OfxHost, effect: Effect
 ) -> None:
-    effect.set("prompt", "mosaic")
     sources = source(host, effect, range(COUNT))
     host.messages()
     first = effect.render(range(COUNT))
@@ -137,7 +143,7 @@ def test_what_is_masked_or_transparent_stays_source_to_the_bit(
     host.feed_mask(masks)
     host.option(interactive="0", source_path=f"/media/{request.node.name}.mov")
     host.load()
-    effect = host.create(GENERAL)
+    effect = quick(host.create(GENERAL))
     effect.set("key_interval", 1)
     (picture,) = effect.render([1])
     assert picture.status == 0, host.messages()
@@ -162,18 +168,19 @@ def test_refused_setting_is_told_and_the_source_shown(host: OfxHost, effect: Eff
     assert "no such look" in host.messages()[-1].text
 
 
-def test_final_render_starts_the_server_where_none_runs(
+def test_an_effect_as_it_is_created_starts_the_server_and_paints_from_words(
     runtime: Path, tmp_path: Path, bunny: Path
 ) -> None:
     environment = {"INBETWEEN_RUNTIME_DIR": str(runtime), "INBETWEEN_HOME": str(tmp_path)}
     try:
         with OfxHost(environment) as host:
-            host.feed_movie(bunny, SIZE, count=2)
+            sources = host.feed_movie(bunny, SIZE, count=2)
             host.option(interactive="0")
             host.load()
             effect = host.create()
             (picture,) = effect.render([0])
             assert picture.status == 0, host.messages()
+            assert difference(sources[0], picture.pixels) > 0.03
             host.option(interactive="1")
             (viewed,) = effect.render([0])
             np.testing.assert_array_equal(viewed.pixels, picture.pixels)

@@ -77,6 +77,8 @@ def test_every_setting_is_a_parameter_with_its_range_and_default(loaded: OfxHost
             )
             assert parameter["OfxParamPropStringMode"] == [mode]
             assert parameter["OfxParamPropDefault"] == [setting.default_string]
+        elif kind == "Boolean":
+            assert parameter["OfxParamPropDefault"] == [setting.default_bool]
         else:
             assert parameter["OfxParamPropDefault"] == [setting.default_number]
             assert parameter["OfxParamPropMin"] == [setting.minimum]

@@ -106,7 +106,7 @@ def test_parameters_and_clip_travel_with_each_render(host: OfxHost, server: Fake
     assert request.settings.translation.prompt == 'two\nlines, a "quote" and ünïcode'
     assert request.settings.translation.strength == 0.25
     assert request.settings.translation.seed == 12
-    assert request.settings.translation.painter == "diffusion"
+    assert request.settings.translation.painter == "style"
     assert request.settings.propagation.patch_size == 5
     assert request.index == 102
     assert (request.clip.range.first, request.clip.range.last) == (100, 104)

@@ -38,6 +38,8 @@ def test_2000_renders_outlive_a_server_that_is_killed_in_each_of_ten_rounds(
     host.option(interactive="0")
     host.load()
     effects = [host.create()]
+    effects[0].set("painter", 1)
+    effects[0].set("prompt", "mosaic")
     with server_process(runtime, tmp_path):
         finished = np.stack([picture.pixels for picture in effects[0].render(range(COUNT))])
     effects += [effects[0].clone() for _ in range(INSTANCES - 1)]

@@ -30,7 +30,12 @@ from inbetween.v1.session_pb2 import (
     WatchResponse,
 )
 from inbetween.v1.session_pb2_grpc import SessionServiceStub
-from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
+from inbetween.v1.settings_pb2 import (
+    KeySettings,
+    PropagationSettings,
+    Settings,
+    TranslationSettings,
+)
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
@@ -38,7 +43,11 @@ from server.serving import RunningServer
 Pixels = NDArray[np.uint8]
 ENDED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
 JOB_SECONDS = 60.0
-QUICK = Settings(keys=KeySettings(key_interval=0), propagation=PropagationSettings(quality="draft"))
+QUICK = Settings(
+    keys=KeySettings(key_interval=0),
+    translation=TranslationSettings(painter="style", prompt="mosaic", strength=0.8),
+    propagation=PropagationSettings(quality="draft"),
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from engine.translation.painters import describe_painters
@@ -29,10 +30,23 @@ def test_help_loads_no_heavy_package() -> None:
     assert told.stdout == "[]\n"
 
 
-def test_looks_are_those_of_the_style_painter() -> None:
-    told = CliRunner().invoke(cli.app, ["looks"]).stdout.splitlines()
-    assert "mosaic" in told
-    assert set(told) == {look for painter in describe_painters() for look in painter.looks}
+def test_looks_are_listed_with_all_the_words_for_them() -> None:
+    told = CliRunner().invoke(cli.app, ["looks"]).stdout
+    for painter in describe_painters():
+        for look in (*painter.looks, *painter.modifiers):
+            assert look.name in told
+    assert all(word in told for word in ("aquarelle", "silkscreen", "moonlight"))
+
+
+def test_the_looks_are_written_as_one_picture(tmp_path: Path) -> None:
+    sheet = tmp_path / "looks.png"
+    assert CliRunner().invoke(cli.app, ["looks", "--sheet", str(sheet)]).exit_code == 0
+    with Image.open(sheet) as picture:
+        assert picture.width > 900
+        assert picture.height > 600
+    wrong = CliRunner().invoke(cli.app, ["looks", "--sheet", str(tmp_path / "looks.doc")])
+    assert wrong.exit_code == 2
+    assert "name a .png or .jpg file" in wrong.stderr
 
 
 def test_a_wrong_command_is_wrong_input() -> None:
@@ -64,7 +78,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ZeroDivisionError("of our own")
 
-    monkeypatch.setattr("engine.translation.painters.describe_painters", fail)
+    monkeypatch.setattr("server.commands.looks.describe_painters", fail)
     monkeypatch.setattr(sys, "argv", ["inbetween", "looks"])
 
 

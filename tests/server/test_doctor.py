@@ -32,19 +32,12 @@ def test_every_part_is_well_on_a_machine_where_the_tests_run(clean: Path) -> Non
     assert line(result, "kernels").startswith("ok    kernels: they load, with ")
     assert line(result, "propagation").startswith("ok    propagation: on ")
     assert "mosaic" in line(result, "painter style")
+    assert "oil painting" in line(result, "painter diffusion")
+    assert line(result, "model").startswith("ok    model: pocket, built in")
+    assert line(result, "controlnet").startswith("ok    controlnet: pocket, built in")
     assert "not running; starts when needed" in line(result, "server")
     assert "GiB free" in line(result, "disk")
     assert not any(text.startswith("fail") for text in result.stdout.splitlines())
-
-
-def test_a_model_that_is_not_there_is_a_warning_with_what_to_do(
-    clean: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(clean / "hub"))
-    result = doctor()
-    assert line(result, "model").startswith("warn  model: stable-diffusion-v1-5/")
-    assert "a folder that you name by --model" in line(result, "model")
-    assert result.exit_code == 0
 
 
 def test_the_effect_is_looked_for_where_hosts_look(

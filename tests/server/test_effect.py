@@ -45,7 +45,7 @@ from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
-from tests.server.conftest import Caller, Pixels, jobs_until_end
+from tests.server.conftest import QUICK, Caller, Pixels, jobs_until_end
 
 DTYPES: dict[int, str] = {
     PIXEL_TYPE_UINT8: "<u1",
@@ -177,6 +177,7 @@ def _heard(responses: Iterable[RenderFrameResponse]) -> Answer:
 def effect(caller: Caller, footage: list[Pixels], request: pytest.FixtureRequest) -> Effect:
     settings = Settings(
         keys=KeySettings(key_interval=4),
+        translation=QUICK.translation,
         propagation=PropagationSettings(quality="draft"),
     )
     return Effect(caller, footage, request.node.name, settings)

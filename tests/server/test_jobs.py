@@ -213,7 +213,7 @@ def test_a_cancelled_job_keeps_what_is_finished(caller: Caller, small_clip: Path
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (TranslationSettings(prompt="no such look"), "no such look"),
+        (TranslationSettings(painter="style", prompt="no such look"), "no such look"),
         (TranslationSettings(painter="painted"), "has no painting"),
         (TranslationSettings(painter="diffusion", model="/no/such/model"), "/no/such/model"),
     ],

@@ -61,7 +61,7 @@ def test_a_session_is_known_by_its_id_alone(caller: Caller, tiny_clip: Path) -> 
         ),
         (
             Settings(translation=TranslationSettings(painter="oil")),
-            'painter is "oil": choose style or diffusion or painted.',
+            'painter is "oil": choose diffusion or style or painted.',
         ),
         (
             Settings(propagation=PropagationSettings(patch_size=4)),

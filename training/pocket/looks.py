@@ -3,7 +3,7 @@
 import json
 import random
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -248,6 +248,9 @@ _PRAISE = _phrases(
     "beautiful|masterpiece|best quality|highly detailed|detailed|intricate|sharp|elegant|famous"
     "|award winning|stylised|artistic|by a great artist"
 )
+_JOINING = _phrases(
+    "s|an|and|with|the|of|for|from|to|this|that|is|very|some|but|my|picture|colours|colors"
+)
 _PATTERNS = (
     "{look}",
     "{look}",
@@ -275,21 +278,35 @@ def known_words() -> list[str]:
         phrases += look.phrases
     for modifier in MODIFIERS:
         phrases += [*modifier.adjectives, *modifier.phrases]
+    return _words_of(phrases)
+
+
+def _words_of(phrases: Iterable[str]) -> list[str]:
     text = " ".join(phrases)
     for field in ("{look}", "{subject}", "{praise}"):
         text = text.replace(field, " ")
     return sorted(set(text.replace(",", " ").split()))
 
 
+def understood_words() -> list[str]:
+    """Every word that asks for something the shipped weights can do, and those that join them."""
+    phrases = [*_PATTERNS, *_PRAISE, *_JOINING]
+    for look in LOOKS:
+        phrases += look.phrases if look.offered else ()
+    for modifier in MODIFIERS:
+        phrases += [modifier.name, *modifier.adjectives, *modifier.phrases]
+    return _words_of(phrases)
+
+
 def vocabulary_table() -> str:
-    """The offered looks and the modifiers with the words that ask for them, every known word, and
-    the guidance scale that suits the weights, as JSON.
+    """The offered looks and the modifiers with the words that ask for them, every word that is
+    understood, and the guidance scale that suits the weights, as JSON.
     """
     table = {
         "guidance_scale": 3.0,
         "looks": {look.name: list(look.phrases) for look in LOOKS if look.offered},
         "modifiers": {m.name: sorted({*m.adjectives, *m.phrases}) for m in MODIFIERS},
-        "words": known_words(),
+        "words": understood_words(),
     }
     return json.dumps(table, indent=1, ensure_ascii=False)
 

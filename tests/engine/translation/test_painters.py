@@ -1,14 +1,17 @@
+import io
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.errors import NotFoundError
 from engine.settings import TranslationSettings
 from engine.translation.painter import PaintRequest
 from engine.translation.painters import describe_painters, painter_named, recipe_of
+from engine.translation.vocabulary import built_in_vocabulary
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Recorder
@@ -29,17 +32,30 @@ assert not {"torch", "onnxruntime", "diffusers", "transformers"} & set(sys.modul
 
 def test_an_unknown_painter_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(
-        NotFoundError, match=r'no painter "oil": choose style or diffusion or painted'
+        NotFoundError, match=r'no painter "oil": choose diffusion or style or painted'
     ):
         painter_named("oil")
 
 
-def test_every_painter_is_described_and_only_style_has_looks() -> None:
+def test_every_painter_is_described_and_the_looks_of_words_have_pictures() -> None:
     described = {painter.name: painter for painter in describe_painters()}
-    assert list(described) == ["style", "diffusion", "painted"]
+    assert list(described) == ["diffusion", "style", "painted"]
     assert all(painter.available and not painter.reason for painter in described.values())
-    assert "mosaic" in described["style"].looks
-    assert not described["diffusion"].looks
+    assert described["style"].names_only
+    assert "mosaic" in [look.name for look in described["style"].looks]
+    diffusion = described["diffusion"]
+    assert not diffusion.names_only
+    assert len(diffusion.looks) >= 16
+    for look in (*diffusion.looks, *diffusion.modifiers):
+        with Image.open(io.BytesIO(look.picture)) as picture:
+            assert picture.size == (160, 120)
+
+
+@pytest.mark.parametrize("painter", ["diffusion", "style"])
+def test_the_default_prompt_names_a_look_of_every_painter(painter: str) -> None:
+    settings = TranslationSettings(painter=painter)
+    recipe_of(settings)
+    assert built_in_vocabulary().advice(settings.prompt) == ""
 
 
 def test_a_key_frame_without_its_painting_is_named(report: "Recorder") -> None:

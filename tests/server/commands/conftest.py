@@ -49,9 +49,14 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def inbetween(home: Path) -> Command:
-    """Runs the command line in this process: `inbetween("render", clip, ...)`."""
+    """Runs the command line in this process: `inbetween("render", clip, ...)`. What is rendered is
+    painted by the quickest painter, unless another one is named.
+    """
 
     def run(*arguments: object) -> Result:
+        if arguments[0] == "render" and "--painter" not in arguments:
+            prompt = () if "--prompt" in arguments else ("--prompt", "mosaic")
+            arguments = (*arguments, "--painter", "style", *prompt)
         return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
     return run

@@ -45,7 +45,7 @@ def test_what_is_no_clip_is_refused(
         (["--keys", "0,7"], "Key frame 7 lies outside the clip: choose a frame from 0 to 4"),
         (["--keys", "0,2,2"], "Key frame 2 is given twice"),
         (["--range", "2-9"], "--range 2-9 lies outside the clip"),
-        (["--painter", "crayon"], 'painter is "crayon": choose style or diffusion or painted'),
+        (["--painter", "crayon"], 'painter is "crayon": choose diffusion or style or painted'),
         (["--prompt", "sunset over Paris"], "sunset over Paris"),
         (["--strength", "1.5"], "strength is 1.5: choose a number from 0 to 1"),
         (["--patch-size", "4"], "patch_size is 4"),
@@ -127,7 +127,7 @@ def test_an_incomplete_model_folder_is_told_with_what_is_missing(
     model.mkdir()
     (model / "model_index.json").write_text("{}")
     result = inbetween(
-        "render", movie("clip.mp4"), "--painter", "diffusion", "--model", model,
+        "render", movie("clip.mp4"), "--painter", "diffusion", "--model", model, "--controlnet", "",
         "--keys", "0", "--out", tmp_path / "out.mp4",
     )  # fmt: skip
     assert str(model) in refused(result, code=1)

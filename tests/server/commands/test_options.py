@@ -28,7 +28,7 @@ def test_what_is_not_given_stays_as_it_is_in_the_session() -> None:
 
 def test_a_setting_of_another_painter_is_refused_with_the_painters_that_use_it() -> None:
     with pytest.raises(InvalidValueError, match=r"painter style does not use --seed.*diffusion"):
-        apply_options(Settings(), {"seed": 3})
+        apply_options(Settings(), {"seed": 3, "painter": "style"})
     apply_options(Settings(), {"seed": 3, "painter": "diffusion"})
 
 

@@ -121,7 +121,8 @@ def long_render(movie: Any, tmp_path: Path) -> list[str]:
     """A command that takes some seconds."""
     clip = movie("long.mp4", size=(240, 136), count=13)
     command = [sys.executable, "-m", "server.cli", "render", str(clip), "--keys", "0,6,12"]
-    return [*command, "--out", str(tmp_path / "long-out.mp4")]
+    quick = ["--painter", "style", "--prompt", "mosaic"]
+    return [*command, *quick, "--out", str(tmp_path / "long-out.mp4")]
 
 
 def interrupted(

@@ -1,0 +1,111 @@
+"""The words that the built-in model knows, and what suits it (`looks.json` beside its weights)."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from engine.translation.model_files import POCKET, pocket_folder
+
+_EXAMPLES = 3
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Something that a prompt can ask for by name."""
+
+    name: str
+    phrases: tuple[str, ...]
+    """All the words for it, its name among them."""
+    picture: bytes = b""
+    """How it looks, as JPEG; empty where there is no picture."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model understands."""
+
+    looks: tuple[Look, ...]
+    modifiers: tuple[Look, ...]
+    words: frozenset[str]
+    """Every word that asks for something it can do, and those that join them."""
+    guidance_scale: float
+    """What suits the model."""
+
+    def understood(self, prompt: str) -> str:
+        """The prompt without the words that the model does not know, and with a look in any case:
+        without one its colours burn out or go under in black.
+        """
+        known = [
+            " ".join(word for word in _WORD.findall(part) if self._knows(word))
+            for part in prompt.split(",")
+        ]
+        if not self._names_look(prompt):
+            known.append(self.looks[0].name)
+        return ", ".join(part for part in known if part)
+
+    def advice(self, prompt: str) -> str:
+        """What of the prompt is not understood, for its author; empty where all is."""
+        words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
+        unknown = f"The built-in model does not know: {', '.join(words)}." if words else ""
+        instead = (
+            ""
+            if self._names_look(prompt)
+            else f"The prompt names no look that the built-in model knows: it paints an "
+            f"{self.looks[0].name}."
+        )
+        if not (unknown or instead):
+            return ""
+        *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
+        more = (
+            f"It knows looks such as {', '.join(examples)} and {last}; `inbetween looks` lists "
+            "them."
+        )
+        return " ".join(fact for fact in (unknown, instead, more) if fact)
+
+    def _knows(self, word: str) -> bool:
+        return word.casefold() in self.words
+
+    def _names_look(self, prompt: str) -> bool:
+        spoken = _spoken(prompt)
+        return any(_spoken(phrase) in spoken for look in self.looks for phrase in look.phrases)
+
+
+def vocabulary_of(model: str) -> Vocabulary | None:
+    """The vocabulary of a model; None for one that takes any words."""
+    return built_in_vocabulary() if model == POCKET else None
+
+
+@cache
+def built_in_vocabulary() -> Vocabulary:
+    """The vocabulary of the built-in model."""
+    folder = pocket_folder()
+    told = json.loads((folder / "looks.json").read_text("utf-8"))
+    return Vocabulary(
+        looks=_looks(folder, told["looks"]),
+        modifiers=_looks(folder, told["modifiers"]),
+        words=frozenset(told["words"]),
+        guidance_scale=float(told["guidance_scale"]),
+    )
+
+
+def _looks(folder: Path, told: Mapping[str, Iterable[str]]) -> tuple[Look, ...]:
+    return tuple(
+        Look(
+            name, (name, *(phrase for phrase in phrases if phrase != name)), _picture(folder, name)
+        )
+        for name, phrases in told.items()
+    )
+
+
+def _picture(folder: Path, name: str) -> bytes:
+    file = folder / "looks" / f"{name.replace(' ', '-')}.jpg"
+    return file.read_bytes() if file.is_file() else b""
+
+
+def _spoken(text: str) -> str:
+    """Its words alone, with a blank before and after each."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "

@@ -1,0 +1,127 @@
+"""The built-in model, as it is packaged."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from engine.errors import InvalidValueError
+from engine.settings import TranslationSettings
+from engine.translation import model_files
+from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
+from engine.translation.painter import PaintRequest
+from engine.translation.painters import painter_named, recipe_of
+from engine.translation.vocabulary import built_in_vocabulary
+from engine.types import FloatArray
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Photo, Recorder
+
+Paint = Callable[[TranslationSettings], FloatArray]
+DRAFT = TranslationSettings(steps=6)
+
+
+@pytest.fixture
+def paint(report: "Recorder", photo: "Photo") -> Paint:
+    painter = painter_named("diffusion")
+    return lambda settings: painter.paint(PaintRequest(0, photo(96, 128), settings), report)
+
+
+def test_by_default_key_frames_are_painted_by_it() -> None:
+    assert DRAFT.painter == "diffusion"
+    assert DRAFT.model == DRAFT.controlnet == POCKET
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prompt": "a woodcut"}, {"strength": 0.9}, {"seed": 4}, {"controlnet_weight": 0.1}],
+    ids=lambda change: next(iter(change)),
+)
+def test_prompt_strength_seed_and_edges_change_what_it_paints(
+    paint: Paint, change: dict[str, str | float]
+) -> None:
+    changed = replace(DRAFT, **change)  # type: ignore[arg-type]
+    assert np.abs(paint(changed) - paint(DRAFT)).mean() > 0.01
+
+
+def test_a_starry_night_is_blue_and_a_woodcut_is_not(paint: Paint) -> None:
+    def blueness(prompt: str) -> float:
+        red, _, blue = paint(replace(DRAFT, prompt=prompt, strength=0.8)).mean(axis=(0, 1))
+        return float(blue - red)
+
+    assert blueness("a woodcut") < 0 < blueness("a starry night painting")
+
+
+def test_its_own_guidance_scale_is_3_and_that_of_stable_diffusion_7_5() -> None:
+    assert recipe_of(DRAFT) == recipe_of(replace(DRAFT, guidance_scale=3.0))
+    assert recipe_of(DRAFT) != recipe_of(replace(DRAFT, guidance_scale=7.5))
+    hub = replace(DRAFT, model="owner/model", controlnet="")
+    assert recipe_of(hub) == recipe_of(replace(hub, guidance_scale=7.5))
+
+
+def test_another_place_and_other_times_of_its_files_make_no_painting_out_of_date(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = [identity(kind, POCKET) for kind in (BASE, CONTROLNET)]
+    copy = tmp_path / "reinstalled"
+    shutil.copytree(model_files.pocket_folder(), copy, copy_function=shutil.copyfile)
+    for file in copy.rglob("*.*"):
+        os.utime(file, (0, 0))
+    monkeypatch.setattr(model_files, "pocket_folder", lambda: copy)
+    model_files._pocket_digest.cache_clear()
+    try:
+        assert find_files(BASE, POCKET).folder == copy
+        assert [identity(kind, POCKET) for kind in (BASE, CONTROLNET)] == before
+        with (copy / "vae" / "config.json").open("a") as config:
+            config.write(" ")
+        model_files._pocket_digest.cache_clear()
+        assert identity(BASE, POCKET) != before[0]
+    finally:
+        model_files._pocket_digest.cache_clear()
+
+
+@pytest.mark.parametrize("change", [{"model": "owner/model"}, {"controlnet": "owner/edges"}])
+def test_a_controlnet_of_another_model_is_refused_when_it_is_planned(
+    change: dict[str, str],
+) -> None:
+    with pytest.raises(InvalidValueError, match="choose pocket for both"):
+        recipe_of(replace(DRAFT, **change))  # type: ignore[arg-type]
+
+
+def test_words_that_it_does_not_know_are_named_and_change_nothing(
+    paint: Paint, report: "Recorder"
+) -> None:
+    plain = replace(DRAFT, prompt="a woodcut")
+    strange = replace(DRAFT, prompt="a cyberpunk lion woodcut")
+    assert np.array_equal(paint(strange), paint(plain))
+    assert recipe_of(strange) == recipe_of(plain)
+    (notice,) = report.notices
+    assert notice.startswith("The built-in model does not know: cyberpunk, lion. It knows looks")
+    assert "`inbetween looks`" in notice
+
+
+def test_a_prompt_without_a_look_is_painted_in_oil_and_says_so(
+    paint: Paint, report: "Recorder"
+) -> None:
+    lion = paint(replace(DRAFT, prompt="lion"))
+    assert np.array_equal(lion, paint(replace(DRAFT, prompt="oil painting")))
+    assert lion.mean() > 0.1
+    assert "it paints an oil painting" in report.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "understood"),
+    [
+        ("An aquarelle, in cold light", "An aquarelle, in cold light"),
+        ("a nice, warm lion", "a, warm, oil painting"),
+        ("a lion, Black-and-White", "a, Black and White, oil painting"),
+        ("", "oil painting"),
+    ],
+)
+def test_what_it_reads_of_a_prompt(prompt: str, understood: str) -> None:
+    assert built_in_vocabulary().understood(prompt) == understood
