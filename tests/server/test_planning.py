@@ -1,12 +1,16 @@
 """Takes that were painted against others stay valid when those change."""
 
 from dataclasses import replace
+from fractions import Fraction
+
+import pytest
 
 from engine.plan import Paint, Recipe, SourceFacts
 from engine.settings import RenderSettings, TranslationSettings
-from engine.types import FrameRange, KeyFrame
+from engine.types import Clip, FrameRange, FrameSize, KeyFrame
 from server.database import TakeRecord
-from server.planning import PlanInputs, key_frames_only, make_session_plan
+from server.planning import PlanInputs, key_frames_only, make_session_plan, needed_for
+from server.state import PlacedKeyFrame, SessionState
 
 WHOLE = FrameRange(0, 8)
 
@@ -61,3 +65,19 @@ def test_painting_one_key_frame_paints_what_it_is_painted_against_first() -> Non
     assert [paint.frame for paint in only.paints] == [0, 4, 8]
     assert only.pictures == {8: plan.takes[8]}
     assert not only.intervals
+
+
+@pytest.mark.parametrize(("painter", "first"), [("style", 4), ("diffusion", 0)])
+def test_a_host_is_asked_for_the_shot_up_to_a_frame_where_key_frames_follow_each_other(
+    painter: str, first: int
+) -> None:
+    """Otherwise the anchor would be whichever key frame the host happened to send first."""
+    settings = RenderSettings(
+        translation=TranslationSettings(
+            painter=painter, prompt="mosaic", model="owner/name", controlnet=""
+        )
+    )
+    clip = Clip("host", WHOLE, FrameSize(64, 64), Fraction(25))
+    keys = tuple(PlacedKeyFrame(KeyFrame(index)) for index in (0, 4, 8))
+    state = SessionState("session", clip, settings, "host", keys)
+    assert needed_for(state, FrameRange(5, 6)) == FrameRange(first, 8)

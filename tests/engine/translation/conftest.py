@@ -47,12 +47,17 @@ class Shot:
     takes: list[FloatArray] = field(default_factory=list)
     trajectories: list[Trajectory | None] = field(default_factory=list)
 
-    def paint(self, source: FloatArray, settings: TranslationSettings) -> FloatArray:
-        """Paints the next key frame against the first and the last one."""
+    def paint(
+        self,
+        source: FloatArray,
+        settings: TranslationSettings,
+        references: tuple[Reference, ...] | None = None,
+    ) -> FloatArray:
+        """Paints the next key frame, against the first and the last one if not told otherwise."""
         kept: list[Trajectory | None] = [None]
-        request = PaintRequest(
-            len(self.takes), source, settings, self.references(source), keep=kept.append
-        )
+        if references is None:
+            references = self.references(source)
+        request = PaintRequest(len(self.takes), source, settings, references, keep=kept.append)
         take = self.painter.paint(request, self.report)
         self.add(source, take, kept[-1])
         return take
