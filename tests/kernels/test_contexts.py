@@ -1,0 +1,64 @@
+"""Kernels with their threads and memory: opened, shared, let go."""
+
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from engine.native.kernels import DeviceFlow, Kernels
+from engine.native.parameters import SynthesisParameters
+from engine.types import FloatArray
+
+SIZE = (40, 56)
+
+
+def carried(kernels: Kernels, seed: int) -> FloatArray:
+    """A synthesis of noise."""
+    random = np.random.default_rng(seed)
+    style = kernels.upload(random.random((*SIZE, 3), np.float32))
+    source, target = (
+        kernels.upload(random.integers(0, 256, (*SIZE, 9), np.uint8)) for _ in range(2)
+    )
+    still = DeviceFlow(
+        kernels.upload(np.zeros((*SIZE, 2), np.float32)),
+        kernels.upload(np.ones(SIZE, np.float32)),
+    )
+    made = kernels.synthesize(style, source, target, still, SynthesisParameters((1.0,) * 9))
+    return kernels.download(made.picture)
+
+
+def test_threads_that_share_kernels_take_turns(kernels: Kernels) -> None:
+    seeds = [1, 2, 3, 4, 5] * 3
+    alone = {seed: carried(kernels, seed) for seed in set(seeds)}
+    with ThreadPoolExecutor(5) as callers:
+        together = list(callers.map(lambda seed: carried(kernels, seed), seeds))
+    for seed, picture in zip(seeds, together, strict=True):
+        np.testing.assert_array_equal(picture, alone[seed])
+
+
+def test_kernels_side_by_side_do_not_disturb_each_other() -> None:
+    lanes = [Kernels.processor(threads) for threads in (1, 2, 3)]
+    expected = carried(lanes[0], seed=1)
+    with ThreadPoolExecutor(3) as callers:
+        for picture in callers.map(lambda lane: carried(lane, seed=1), lanes * 3):
+            np.testing.assert_array_equal(picture, expected)
+
+
+def test_kernels_that_are_let_go_end_their_threads() -> None:
+    before = native_threads()
+    kernels = Kernels.processor(threads=32)
+    carried(kernels, seed=1)
+    assert native_threads() > before + 16  # of earlier tests some may still be about to end
+    del kernels
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while native_threads() > before:  # the system still lists a thread for a moment
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def native_threads() -> int:
+    """Of this process."""
+    return len(list(Path("/proc/self/task").iterdir()))
