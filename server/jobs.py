@@ -398,7 +398,7 @@ class Jobs:
                 message.frame, message.step, message.steps = news.frame, news.step, news.steps
             case StepDone():
                 entry.work.finish(news.step, news.seconds, reused=news.reused)
-            case Notice():
+            case Notice() if news.text not in message.notices:  # each key frame may say the same
                 message.notices.append(news.text)
             case _:
                 pass
