@@ -28,7 +28,7 @@ class TranslationSettings:
     """How key frames are painted (section 4.1)."""
 
     painter: str = "diffusion"
-    prompt: str = "a starry night painting"
+    prompt: str = "an oil painting"
     negative_prompt: str = ""
     strength: float = 0.6
     seed: int = 0

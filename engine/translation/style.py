@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LOOKS: Mapping[str, int] = MappingProxyType(
     {
         "mosaic": 15,
-        "warm oil": 0,
+        "oil painting": 0,
         "chiaroscuro": 2,
         "carnival": 4,
         "autumn": 5,
