@@ -23,7 +23,7 @@ def paint(source: FloatArray, settings: TranslationSettings, report: "Recorder")
 
 
 def test_a_look_is_found_inside_a_sentence_whatever_its_case() -> None:
-    assert look_in("An oil painting, MOSAIC!") == "mosaic"
+    assert look_in("A bright picture, MOSAIC!") == "mosaic"
     assert look_in("Starry  Night over the lake") == "starry night"
 
 
@@ -44,7 +44,7 @@ def test_two_looks_in_one_prompt_are_refused() -> None:
 
 
 def test_the_words_around_a_look_do_not_make_a_take_out_of_date() -> None:
-    sentence = replace(FULL, prompt="an oil painting, mosaic", seed=5)
+    sentence = replace(FULL, prompt="a bright picture, mosaic", seed=5)
     assert recipe_of(sentence) == recipe_of(FULL)
     assert recipe_of(replace(FULL, prompt="frost")) != recipe_of(FULL)
     assert recipe_of(replace(FULL, strength=0.5)) != recipe_of(FULL)
