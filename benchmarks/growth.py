@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.carrying import Propagation, in_floats, parameters_of, taken
@@ -95,20 +96,26 @@ def measure_growth(
     others = list(_read_points(beside)) if beside else []
     lanes = Lanes.open(device)
     growing = _Growing(lanes, _CORES if device == "cpu" else 0, quality, repeats, printer)
-    points = [
-        *growing.over_pixels(),
-        *growing.over_threads(),
-        *growing.over_frames(),
-        *growing.over_keys(),
-        *others,
-    ]
-    for grows in ("pixels", "threads", "frames", "keys"):
-        rows = [point for point in points if point.grows == grows]
-        printer.measurements(f"Growth with {grows}", rows)
+    kinds = {
+        "pixels": chain(growing.over_pixels(), others),
+        "threads": growing.over_threads(),
+        "frames": growing.over_frames(),
+        "keys": growing.over_keys(),
+    }
+    points: list[GrowthPoint] = []
+    for grows, measured in kinds.items():
+        printer.measurements(f"Growth with {grows}", _kept(measured, points))
     if plot:
         from benchmarks.growth_plot import draw
 
         draw(points, plot)
+
+
+def _kept(measured: Iterable[GrowthPoint], points: list[GrowthPoint]) -> Iterator[GrowthPoint]:
+    """Each point as soon as it is measured: a run that is ended in the middle has printed some."""
+    for point in measured:
+        points.append(point)
+        yield point
 
 
 @dataclass(frozen=True)
