@@ -79,7 +79,7 @@ class DiffusionPainter:
 def _load(settings: TranslationSettings) -> "StableDiffusion":
     model = find_files(BASE, settings.model)
     controlnet = find_files(CONTROLNET, settings.controlnet) if settings.controlnet else None
-    from engine.translation.stable_diffusion import load_stable_diffusion
+    from engine.translation.loading import load_stable_diffusion
 
     name = blake2b(json.dumps(identity(BASE, settings.model)).encode(), digest_size=16).hexdigest()
     return load_stable_diffusion(name, model, controlnet, card=graphics_card())

@@ -4,25 +4,17 @@ The sampling loop is ours (`sampler.py`), so that constraints between key frames
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline
-from diffusers.loaders.single_file_utils import SingleFileComponentError
-from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import logging as transformers_logging
 
-from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.report import Report
 from engine.settings import TranslationSettings
-from engine.translation.model_files import ModelFiles
 from engine.types import FloatArray
 
 _CANNY_THRESHOLDS = (100, 200)
@@ -205,119 +197,3 @@ def pad(picture: FloatArray, multiple: int) -> FloatArray:
     """Repeats the last row and column until both sides are multiples: nothing is stretched."""
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")
-
-
-def load_stable_diffusion(
-    identity: str, model: ModelFiles, controlnet: ModelFiles | None, card: str | None
-) -> StableDiffusion:
-    """Loads a model: on the graphics card in half precision, without one in full precision.
-
-    Raises ModelUnavailableError for what is no Stable Diffusion 1.5 model and for a card that torch
-    cannot use.
-    """
-    if card and not torch.cuda.is_available():
-        raise ModelUnavailableError(
-            f"The graphics card {card} cannot be used by PyTorch: renew its driver, or paint "
-            "without it by CUDA_VISIBLE_DEVICES=-1."
-        )
-    device, dtype = ("cuda", torch.float16) if card else ("cpu", torch.float32)
-    # A step of the built-in model takes 13 % less time on a processor; cards were not measured.
-    layout = torch.preserve_format if card else torch.channels_last
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    with _loading_errors(model):
-        pipeline = _load_pipeline(model, dtype)
-        _check_architecture(pipeline, model)
-    control, edge_layers = None, None
-    if controlnet is not None:
-        with _loading_errors(controlnet):
-            control = _load_controlnet(controlnet, dtype)
-            _check_controlnet(control, pipeline.unet, controlnet)
-            control = control.to(device, memory_format=layout).eval()
-            edge_layers, control.controlnet_cond_embedding = (
-                control.controlnet_cond_embedding,
-                torch.nn.Identity(),
-            )
-    with _loading_errors(model):
-        return StableDiffusion(
-            identity=identity,
-            unet=pipeline.unet.to(device, memory_format=layout).eval(),
-            vae=pipeline.vae.to(device).eval(),
-            text_encoder=pipeline.text_encoder.to(device).eval(),
-            tokenizer=pipeline.tokenizer,
-            controlnet=control,
-            edge_layers=edge_layers,
-            signal=pipeline.scheduler.alphas_cumprod.double(),
-            prediction=pipeline.scheduler.config.prediction_type,
-        )
-
-
-def _load_pipeline(model: ModelFiles, dtype: torch.dtype) -> Any:
-    options = {"dtype": dtype, "local_files_only": True, "safety_checker": None}
-    if model.single_file is None:
-        return StableDiffusionPipeline.from_pretrained(
-            model.folder, use_safetensors=True, **options
-        )
-    return StableDiffusionPipeline.from_single_file(
-        str(model.single_file), config=str(model.folder), **options
-    )
-
-
-def _load_controlnet(model: ModelFiles, dtype: torch.dtype) -> Any:
-    options = {"dtype": dtype, "local_files_only": True}
-    if model.single_file is None:
-        return ControlNetModel.from_pretrained(model.folder, use_safetensors=True, **options)
-    return ControlNetModel.from_single_file(
-        str(model.single_file), config=str(model.folder), **options
-    )
-
-
-def _check_architecture(pipeline: Any, model: ModelFiles) -> None:
-    unet, text = pipeline.unet.config, pipeline.text_encoder.config
-    fits = (
-        unet.in_channels == pipeline.vae.config.latent_channels
-        and unet.cross_attention_dim == text.hidden_size
-        and unet.addition_embed_type is None
-    )
-    if not fits:
-        raise ModelUnavailableError(
-            f"{model.single_file or model.folder} is no Stable Diffusion 1.5 model for whole "
-            "pictures (an inpainting or SDXL model perhaps): choose another model."
-        )
-
-
-def _check_controlnet(controlnet: Any, unet: Any, model: ModelFiles) -> None:
-    names = ("cross_attention_dim", "in_channels", "block_out_channels")
-    if any(getattr(controlnet.config, name) != getattr(unet.config, name) for name in names):
-        raise ModelUnavailableError(
-            f"The ControlNet {model.single_file or model.folder} was made for another model than "
-            "the one chosen: choose one for Stable Diffusion 1.5."
-        )
-
-
-@contextmanager
-def _loading_errors(model: ModelFiles) -> Iterator[None]:
-    """What diffusers raises for files it cannot use, as our errors."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(
-            f"The graphics card has too little memory to load {model.folder}: close other programs "
-            "that use it."
-        ) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-        SingleFileComponentError,
-    ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelUnavailableError(
-            f"{model.single_file or model.folder} could not be loaded as a Stable Diffusion 1.5 "
-            f"model ({reason}): choose another one, or download it again."
-        ) from error
