@@ -19,7 +19,7 @@ from engine.types import FrameRange, KeyFrame
 
 Address = str
 
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 """Part of every address: raise it when the same inputs give another picture."""
 
 

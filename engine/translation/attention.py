@@ -13,17 +13,21 @@ class CrossFrameAttention:
     """Eq. 6 as the processor of a self-attention layer.
 
     A batch holds, without and then with the prompt, the key frame that is painted and behind it its
-    references. The key frame looks for its keys and values in the references alone; the references
-    look at themselves, so what they show depends on nothing but their own x_t. Alone in its batch,
-    the key frame looks at itself: Eq. 5.
+    references; without guidance, the second half alone. The key frame looks for its keys and values
+    in the references alone; the references look at themselves, so what they show depends on nothing
+    but their own x_t. Alone in its batch, the key frame looks at itself: Eq. 5.
     """
 
+    def __init__(self, halves: int = 2) -> None:
+        self._halves = halves
+
     def __call__(self, attn: Any, hidden_states: Tensor, *_: object, **__: object) -> Tensor:
-        frames = hidden_states.shape[0] // 2
+        halves = self._halves
+        frames = hidden_states.shape[0] // halves
         query, key, value = (
-            project(hidden_states).unflatten(0, (2, frames)).unflatten(-1, (attn.heads, -1))
+            project(hidden_states).unflatten(0, (halves, frames)).unflatten(-1, (attn.heads, -1))
             for project in (attn.to_q, attn.to_k, attn.to_v)
-        )  # [2, frames, tokens, heads, channels]
+        )  # [halves, frames, tokens, heads, channels]
         if frames == 1:
             attended = _attention(query, key, value)
         else:
@@ -38,24 +42,24 @@ class CrossFrameAttention:
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax(Q K^T / sqrt(d)) V, [2, frames, tokens, heads, channels]."""
+    """Softmax(Q K^T / sqrt(d)) V, [halves, frames, tokens, heads, channels]."""
     attended = scaled_dot_product_attention(_by_head(query), _by_head(key), _by_head(value))
     return attended.transpose(1, 2).reshape(query.shape)
 
 
 def _by_head(features: Tensor) -> Tensor:
-    """[2 frames, heads, tokens, channels]: fast attention wants four dimensions."""
+    """[halves * frames, heads, tokens, channels]: fast attention wants four dimensions."""
     return features.flatten(0, 1).transpose(1, 2)
 
 
-def use_cross_frame_attention(unet: Any, layers: str) -> None:
+def use_cross_frame_attention(unet: Any, layers: str, halves: int = 2) -> None:
     """Gives the U-Net cross-frame attention in the layers that the setting names, and plain
     attention in all others.
     """
     chosen = set(_LAYERS[layers](unet))
     unet.set_attn_processor(
         {
-            name: CrossFrameAttention() if name in chosen else AttnProcessor2_0()
+            name: CrossFrameAttention(halves) if name in chosen else AttnProcessor2_0()
             for name in unet.attn_processors
         }
     )

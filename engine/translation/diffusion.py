@@ -78,11 +78,11 @@ class DiffusionPainter:
 
 def _load(settings: TranslationSettings) -> "StableDiffusion":
     model = find_files(BASE, settings.model)
-    controlnet = find_files(CONTROLNET, settings.controlnet) if settings.controlnet else None
+    controlnets = [find_files(CONTROLNET, settings.controlnet)] if settings.controlnet else []
     from engine.translation.loading import load_stable_diffusion
 
     name = blake2b(json.dumps(identity(BASE, settings.model)).encode(), digest_size=16).hexdigest()
-    return load_stable_diffusion(name, model, controlnet, card=graphics_card())
+    return load_stable_diffusion(name, model, controlnets, card=graphics_card())
 
 
 def _paints_against_others(settings: TranslationSettings) -> bool:

@@ -1,6 +1,6 @@
 """The networks of Stable Diffusion 1.5, loaded from files by diffusers and checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,11 +13,11 @@ from transformers import logging as transformers_logging
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.translation.model_files import ModelFiles
-from engine.translation.stable_diffusion import StableDiffusion
+from engine.translation.stable_diffusion import ControlNet, StableDiffusion
 
 
 def load_stable_diffusion(
-    identity: str, model: ModelFiles, controlnet: ModelFiles | None, card: str | None
+    identity: str, model: ModelFiles, controlnets: Sequence[ModelFiles], card: str | None
 ) -> StableDiffusion:
     """Loads a model: on the graphics card in half precision, without one in full precision.
 
@@ -38,16 +38,12 @@ def load_stable_diffusion(
     with _loading_errors(model):
         pipeline = _load_pipeline(model, dtype)
         _check_architecture(pipeline, model)
-    control, edge_layers = None, None
-    if controlnet is not None:
-        with _loading_errors(controlnet):
-            control = _load_controlnet(controlnet, dtype)
-            _check_controlnet(control, pipeline.unet, controlnet)
-            control = control.to(device, memory_format=layout).eval()
-            edge_layers, control.controlnet_cond_embedding = (
-                control.controlnet_cond_embedding,
-                torch.nn.Identity(),
-            )
+    loaded = []
+    for files in controlnets:
+        with _loading_errors(files):
+            network = _load_controlnet(files, dtype)
+            _check_controlnet(network, pipeline.unet, files)
+            loaded.append(_in_two_parts(network.to(device, memory_format=layout).eval()))
     with _loading_errors(model):
         return StableDiffusion(
             identity=identity,
@@ -55,8 +51,7 @@ def load_stable_diffusion(
             vae=pipeline.vae.to(device).eval(),
             text_encoder=pipeline.text_encoder.to(device).eval(),
             tokenizer=pipeline.tokenizer,
-            controlnet=control,
-            edge_layers=edge_layers,
+            controlnets=tuple(loaded),
             signal=pipeline.scheduler.alphas_cumprod.double(),
             prediction=pipeline.scheduler.config.prediction_type,
         )
@@ -80,6 +75,12 @@ def _load_controlnet(model: ModelFiles, dtype: torch.dtype) -> Any:
     return ControlNetModel.from_single_file(
         str(model.single_file), config=str(model.folder), **options
     )
+
+
+def _in_two_parts(network: Any) -> ControlNet:
+    first_layers = network.controlnet_cond_embedding
+    network.controlnet_cond_embedding = torch.nn.Identity()
+    return ControlNet(network, first_layers)
 
 
 def _check_architecture(pipeline: Any, model: ModelFiles) -> None:

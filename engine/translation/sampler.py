@@ -45,8 +45,8 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
     _notice_idle_constraints(request, schedule, report)
     tick = _ticks(model, request, report)
     with _memory_errors(request):
-        use_cross_frame_attention(model.unet, settings.cross_frame_attention)
         text = model.encode_prompt(settings, report)
+        use_cross_frame_attention(model.unet, settings.cross_frame_attention, halves=len(text))
         if settings.match_colors:
             request = _recolored(model, request, text, tick)
         sampling = _Sampling(model, request, schedule, text, tick)
@@ -89,7 +89,7 @@ class _Sampling:
         self.schedule = schedule
         self._tick = tick
         sources = [request.source, *(reference.source for reference in request.references)]
-        self._conditions = model.conditions(text, sources, self._settings)
+        self._conditions = model.conditions(text, sources, self._settings, schedule.times)
 
     def start(self) -> Tensor:
         """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""

@@ -4,7 +4,7 @@ The sampling loop is ours (`sampler.py`), so that constraints between key frames
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,35 @@ _CANNY_THRESHOLDS = (100, 200)
 
 
 @dataclass(frozen=True)
+class ControlNet:
+    """A ControlNet in two parts."""
+
+    network: Any
+    """Without its first layers."""
+    first_layers: Any
+    """They look at the control image alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """What a ControlNet does to one painting."""
+
+    network: Any
+    features: Tensor
+    """Of the control image of each frame that may be in a batch, [frames, C, h, w]."""
+    weight: float
+    times: frozenset[int]
+    """The t of the steps in which it acts."""
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What a noise prediction depends on besides x_t, made once for all steps."""
 
     text: Tensor
-    """The negative prompt and the prompt, [2, 77, C]."""
-    edges: Tensor | None
-    """Features of the edges of each frame that may be in a batch, [frames, C, h, w]."""
+    """The prompt, [1, tokens, C]; with guidance, the negative prompt before it, [2, tokens, C]."""
     guidance_scale: float
-    controlnet_weight: float
+    controls: tuple[Control, ...]
 
 
 @dataclass(frozen=True)
@@ -42,10 +62,7 @@ class StableDiffusion:
     vae: Any
     text_encoder: Any
     tokenizer: Any
-    controlnet: Any | None
-    """Without its first layers."""
-    edge_layers: Any | None
-    """The first layers of the ControlNet, which look at the edges alone."""
+    controlnets: tuple[ControlNet, ...]
     signal: Tensor
     """abar_t for every t of the training, [1000], float64."""
     prediction: str
@@ -54,19 +71,23 @@ class StableDiffusion:
     def predict(self, x: Tensor, t: int, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """The x0 and the noise of which x_t [frames, C, h, w] is made (Eq. 4), with guidance.
 
-        One batch holds all frames without the prompt, then all frames with it.
+        One batch holds all frames without the prompt, then all frames with it; without guidance,
+        the latter alone.
         """
-        frames = len(x)
-        edges = conditions.edges
+        frames, halves = len(x), len(conditions.text)
         output = self._network(
-            torch.cat([x, x]).to(self.dtype),
+            x.repeat(halves, 1, 1, 1).to(self.dtype),
             torch.tensor(t, device=self.device),
             conditions.text.repeat_interleave(frames, 0),
-            None if edges is None else torch.cat([edges[:frames], edges[:frames]]),
-            conditions.controlnet_weight,
-        )
-        without, with_prompt = output.to(x).chunk(2)
-        output = without + conditions.guidance_scale * (with_prompt - without)
+            {
+                control: control.features[:frames].repeat(halves, 1, 1, 1)
+                for control in conditions.controls
+                if t in control.times
+            },
+        ).to(x)
+        if halves == 2:
+            without, with_prompt = output.chunk(2)
+            output = without + conditions.guidance_scale * (with_prompt - without)
         abar = self.signal[t]
         if self.prediction == "v_prediction":
             return (
@@ -76,18 +97,24 @@ class StableDiffusion:
         return (x - (1 - abar).sqrt() * output) / abar.sqrt(), output
 
     def _network(
-        self, x: Tensor, t: Tensor, text: Tensor, edges: Tensor | None, controlnet_weight: float
+        self, x: Tensor, t: Tensor, text: Tensor, controls: Mapping[Control, Tensor]
     ) -> Tensor:
-        down, middle = None, None
-        if self.controlnet is not None:
-            down, middle = self.controlnet(
+        """The U-Net, with what the ControlNets make of the features of their control images."""
+        added = [
+            control.network(
                 x,
                 t,
                 encoder_hidden_states=text,
-                controlnet_cond=edges,
-                conditioning_scale=controlnet_weight,
+                controlnet_cond=features,
+                conditioning_scale=control.weight,
                 return_dict=False,
             )
+            for control, features in controls.items()
+        ]
+        down, middle = None, None
+        if added:
+            down = [sum(outputs) for outputs in zip(*(down for down, _ in added), strict=True)]
+            middle = sum(middle for _, middle in added)
         output: Tensor = self.unet(
             x,
             t,
@@ -99,18 +126,30 @@ class StableDiffusion:
         return output
 
     def conditions(
-        self, text: Tensor, sources: Iterable[FloatArray], settings: TranslationSettings
+        self,
+        text: Tensor,
+        sources: Sequence[FloatArray],
+        settings: TranslationSettings,
+        times: Sequence[int],
     ) -> Conditions:
         """For batches of the first so many of `sources`, each [H, W, 3]."""
-        edges = None
-        if self.edge_layers is not None:
-            edges = torch.cat([self.edge_layers(self._edges(source)) for source in sources])
-        return Conditions(text, edges, settings.guidance_scale, settings.controlnet_weight)
+        controls = tuple(
+            Control(
+                controlnet.network,
+                torch.cat([controlnet.first_layers(self._edges(source)) for source in sources]),
+                settings.controlnet_weight,
+                frozenset(times),
+            )
+            for controlnet in self.controlnets
+        )
+        return Conditions(text, settings.guidance_scale, controls)
 
     def encode_prompt(self, settings: TranslationSettings, report: Report) -> Tensor:
-        """The negative prompt and the prompt, [2, 77, C]."""
+        """The text of `Conditions`."""
         longest = self.tokenizer.model_max_length
         texts = [settings.negative_prompt, settings.prompt]
+        if settings.guidance_scale == 1:
+            texts = [settings.prompt]
         if max(len(ids) for ids in self.tokenizer(texts).input_ids) > longest:
             report.notice(f"The prompt is longer than {longest} tokens: its end has no effect.")
         tokens = self.tokenizer(

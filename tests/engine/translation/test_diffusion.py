@@ -137,6 +137,20 @@ def test_the_sampler_agrees_with_that_of_diffusers(
     assert np.abs(painted - expected).max() < 1e-3
 
 
+def test_guidance_scale_1_asks_the_network_with_the_prompt_alone(
+    paint: Paint, painter: DiffusionPainter, settings: TranslationSettings
+) -> None:
+    """Which is what guidance comes to there, at half of the work."""
+    seen: list[int] = []
+    paint(settings)
+    unet: Any = painter._model and painter._model.unet
+    with unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0]))):
+        alone = paint(replace(settings, guidance_scale=1.0))
+        almost = paint(replace(settings, guidance_scale=1.0 + 1e-9))
+    assert seen == [1] * 3 + [2] * 3
+    assert np.abs(alone - almost).max() < 1e-4
+
+
 def test_only_the_steps_that_the_strength_asks_for_are_run(
     paint: Paint, report: "Recorder", settings: TranslationSettings
 ) -> None:
