@@ -11,6 +11,7 @@ from engine.errors import InvalidValueError, StorageError
 from engine.footage import Footage
 from engine.media.color import from_painting_space
 from engine.media.source import FrameSource
+from engine.metrics import drift_from_anchor
 from engine.motion.flow import FlowEstimator
 from engine.motion.occlusion import occlusion_mask
 from engine.native.kernels import DeviceArray, Kernels, Lanes, Side
@@ -21,7 +22,7 @@ from engine.report import Report, Stage
 from engine.settings import PropagationSettings, RenderSettings
 from engine.translation.painter import PaintRequest, Reference, Trajectory
 from engine.translation.painters import painter_named
-from engine.types import FloatArray, Frame, Precision
+from engine.types import Drift, FloatArray, Frame, Precision
 
 Step = Paint | Propagate | Blend
 
@@ -34,6 +35,8 @@ class StoredPicture:
     """[H, W, 3], painting space."""
     patch_error: FloatArray | None = None
     """[H, W], of a propagation."""
+    drift: Drift | None = None
+    """Of a take that was painted against an anchor."""
 
 
 class RenderStore(Protocol):
@@ -192,8 +195,8 @@ class _Work:
         if following is not None and not self._store.has(following.address):
             for painted in following.references:
                 self._footage.expect(following.frame, painted.frame)
-        painter = painter_named(step.settings.painter)
-        return StoredPicture(painter.paint(request, self._report))
+        pixels = painter_named(step.settings.painter).paint(request, self._report)
+        return StoredPicture(pixels, drift=_drift(pixels, request))
 
     def _reference(self, frame: int, painted: Painted) -> Reference:
         """What `frame` needs of another key frame to be painted against it."""
@@ -208,6 +211,13 @@ class _Work:
         occlusion = occlusion_mask(flow, self._footage.flow(painted.frame, frame))
         trajectory = self._store.load_trajectory(painted.take)
         return Reference(take, source, flow, occlusion, trajectory)
+
+
+def _drift(take: FloatArray, request: PaintRequest) -> Drift | None:
+    if not request.references:
+        return None
+    anchor = request.references[0]
+    return drift_from_anchor(take, anchor.take, anchor.flow, anchor.occlusion)
 
 
 class _Propagation:

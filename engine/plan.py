@@ -9,7 +9,7 @@ address does not depend on the range that was asked for, nor on key frames beyon
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from itertools import pairwise
 
@@ -21,6 +21,13 @@ Address = str
 
 METHOD_VERSION = 4
 """Part of every address: raise it when the same inputs give another picture."""
+
+OWN_SETTINGS = tuple(
+    field.name
+    for field in fields(KeyFrame)
+    if field.name in {setting.name for setting in fields(TranslationSettings)}
+)
+"""The settings that a key frame may have for itself."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,10 @@ class Paint:
     recipe: Address
     """As the address, but without the takes it is painted against."""
     settings: TranslationSettings
-    """With the key frame's own prompt, strength and seed in place."""
+    """With what the key frame sets for itself in place."""
     references: tuple[Painted, ...] = ()
-    """What it is painted against: the anchor, which is the first key frame of its shot, then the
-    previous key frame, where that is another one."""
+    """What it is painted against: its anchor, then the previous key frame, where that is another
+    one."""
 
     @property
     def painted_against(self) -> tuple[Address, ...]:
@@ -126,6 +133,8 @@ class Plan:
     intervals: tuple[Interval, ...]
     takes: Mapping[int, Address]
     """Key frame to its take, painted or chosen."""
+    references: Mapping[int, tuple[Painted, ...]]
+    """Key frame without a chosen take to what it is painted against now."""
     pictures: Mapping[int, Address]
     """Frame to its finished picture. A frame that is not here has no key frame in its shot: it
     stays source."""
@@ -159,9 +168,28 @@ def shots(frame_range: FrameRange, cuts: Iterable[int]) -> list[FrameRange]:
     return [FrameRange(first, following - 1) for first, following in pairwise(edges)]
 
 
+def reference_frames(key_frames: Iterable[KeyFrame]) -> dict[int, tuple[int, ...]]:
+    """Each key frame of a shot to those that it is painted against: its anchor, then the previous
+    key frame, where that is another one.
+
+    The anchor is the last marked key frame before it, else the first of the shot, which is painted
+    against none. A marked key frame is itself painted as it were without its mark, so a mark
+    changes nothing but the references of those after it. `key_frames` come in the order of time.
+    """
+    found: dict[int, tuple[int, ...]] = {}
+    anchor: int | None = None
+    previous: int | None = None
+    for key in key_frames:
+        found[key.index] = tuple(dict.fromkeys(i for i in (anchor, previous) if i is not None))
+        previous = key.index
+        if anchor is None or key.anchor:
+            anchor = key.index
+    return found
+
+
 def needed_sources(
     frame_range: FrameRange,
-    key_indices: Iterable[int],
+    key_frames: Iterable[KeyFrame],
     frames: FrameRange,
     *,
     paints_against_others: bool = False,
@@ -171,20 +199,32 @@ def needed_sources(
 
     They reach from the key frame at or before `frames` to the one at or after it, or to the ends
     of the clip where there is none. Key frames that are painted against others need all from the
-    first key frame of their shot: its anchor, each of those between in turn, and the frames that
+    earliest of those on: the anchor, each one that has to be painted in turn, and the frames that
     tell whether a cut lies there. `cuts` are those that are known.
     """
-    keys = sorted(key_indices)
+    keys = sorted(key_frames, key=lambda key: key.index)
     if not keys:
         return None
-    before = max((key for key in keys if key <= frames.first), default=None)
-    after = min((key for key in keys if key >= frames.last), default=None)
-    first = before if before is not None else min(frames.first, keys[0])
-    last = after if after is not None else max(frames.last, keys[-1])
+    before = max((key.index for key in keys if key.index <= frames.first), default=None)
+    after = min((key.index for key in keys if key.index >= frames.last), default=None)
+    first = before if before is not None else min(frames.first, keys[0].index)
+    last = after if after is not None else max(frames.last, keys[-1].index)
     if paints_against_others:
         shot_first = max((cut for cut in cuts if cut <= first), default=frame_range.first)
-        first = min(first, next(key for key in keys if key >= shot_first))
+        first = _earliest_reference([k for k in keys if shot_first <= k.index <= last], first)
     return FrameRange(max(first, frame_range.first), min(last, frame_range.last))
+
+
+def _earliest_reference(keys: Sequence[KeyFrame], first: int) -> int:
+    """The earliest of `first` and of all that the key frames from there on are painted against, one
+    after the other. A chosen take is not painted: its own references are not looked at.
+    """
+    references = reference_frames(keys)
+    needed = {key.index for key in keys if key.index >= first}
+    for key in reversed(keys):
+        if key.index in needed and key.take is None:
+            needed.update(references[key.index])
+    return min({first, *needed})
 
 
 def make_plan(
@@ -194,37 +234,30 @@ def make_plan(
     frames: FrameRange,
     recipe_of: Callable[[TranslationSettings], Recipe],
     flow_recipe: str,
+    take_of: Callable[[Paint], Address] = lambda paint: paint.address,
 ) -> Plan:
     """Plans `frames`, in whole intervals: what lies between two key frames is one piece of work.
 
     `recipe_of` tells what a painter's picture depends on, `flow_recipe` all that optical flow
-    depends on besides two frames. Frames whose digest is not known get no steps and no picture: a
-    host has not sent them yet.
+    depends on besides two frames, `take_of` which take stands for a painting: its own, or one that
+    was painted before. Frames whose digest is not known get no steps and no picture, nor do key
+    frames that are painted against one of them: a host has not sent them yet.
 
     Raises InvalidValueError for key frames outside the clip and for two at one frame.
     """
     check_key_frames(facts.frame_range, (key.index for key in key_frames))
     ordered = sorted(key_frames, key=lambda key: key.index)
-    builder = _Builder(facts, settings, recipe_of, flow_recipe)
-    paints: dict[int, Paint] = {}
-    takes: dict[int, Address] = {}
+    builder = _Builder(facts, settings, recipe_of, flow_recipe, take_of)
+    paints, takes = builder.paints, builder.takes
     pictures: dict[int, Address] = {}
     intervals: list[Interval] = []
     used: set[int] = set()
 
     for shot in shots(facts.frame_range, facts.cuts):
-        keys = [key for key in ordered if key.index in shot and key.index in facts.digests]
-        painted: list[Painted] = []
-        for key in keys:
-            if key.take is not None:
-                takes[key.index] = key.take
-            else:
-                paints[key.index] = builder.paint(key, painted)
-                takes[key.index] = paints[key.index].address
-            painted.append(Painted(key.index, takes[key.index]))
-            if key.index in frames:
-                used.add(key.index)
-        indices = [key.index for key in keys]
+        keys = [key for key in ordered if key.index in shot]
+        builder.paint(keys)
+        indices = [key.index for key in keys if key.index in takes]
+        used |= {index for index in indices if index in frames}
         for left, right in pairwise([None, *indices, None]):
             if left is None and right is None:
                 continue
@@ -233,7 +266,7 @@ def make_plan(
             last = min(shot.last, frames.last) if right is None else right - 1
             if first > last or first > frames.last or last < frames.first:
                 continue
-            interval = builder.interval(FrameRange(first, last), left, right, takes)
+            interval = builder.interval(FrameRange(first, last), left, right)
             intervals.append(interval)
             pictures |= {step.frame: step.address for step in interval.steps}
             used |= {step.key_frame for step in (*interval.forward, *interval.backward)}
@@ -247,6 +280,7 @@ def make_plan(
         paints=tuple(paint for paint in paints.values() if paint.address in needed),
         intervals=tuple(intervals),
         takes=takes,
+        references=builder.references,
         pictures={index: address for index, address in sorted(pictures.items()) if index in frames},
     )
 
@@ -267,12 +301,12 @@ def check_key_frames(frame_range: FrameRange, indices: Iterable[int]) -> None:
 
 def own_settings(key: KeyFrame, settings: TranslationSettings) -> TranslationSettings:
     """The clip's settings with what the key frame sets for itself."""
-    own = {
-        name: value
-        for name in ("prompt", "negative_prompt", "strength", "seed")
-        if (value := getattr(key, name)) is not None
-    }
-    return replace(settings, **own)
+    own = {name: value for name in OWN_SETTINGS if (value := getattr(key, name)) is not None}
+    settings = replace(settings, **own)
+    if not key.prompt_addition:
+        return settings
+    parts = (part.strip(" ,") for part in (settings.prompt, key.prompt_addition))
+    return replace(settings, prompt=", ".join(part for part in parts if part))
 
 
 def address_of(kind: str, **inputs: object) -> Address:
@@ -290,7 +324,11 @@ class _Builder:
         settings: RenderSettings,
         recipe_of: Callable[[TranslationSettings], Recipe],
         flow_recipe: str,
+        take_of: Callable[[Paint], Address],
     ) -> None:
+        self.paints: dict[int, Paint] = {}
+        self.takes: dict[int, Address] = {}
+        self.references: dict[int, tuple[Painted, ...]] = {}
         self._digests = facts.digests
         self._color_space = settings.source.color_space
         self._translation = settings.translation
@@ -303,9 +341,24 @@ class _Builder:
         self._poisson_weight = self._propagation.pop("poisson_weight")
         self._recipe_of = recipe_of
         self._flow_recipe = flow_recipe
+        self._take_of = take_of
 
-    def paint(self, key: KeyFrame, before: Sequence[Painted]) -> Paint:
-        """Paints a key frame; `before` are those before it in its shot."""
+    def paint(self, keys: Sequence[KeyFrame]) -> None:
+        """Plans the takes of a shot's key frames, in the order of time."""
+        against = reference_frames(keys)
+        for key in keys:
+            if key.index not in self._digests:
+                continue
+            if key.take is not None:
+                self.takes[key.index] = key.take
+            elif (paint := self._paint(key, against[key.index])) is not None:
+                self.references[key.index] = paint.references
+                self.takes[key.index] = self._take_of(paint)
+                if self.takes[key.index] == paint.address:
+                    self.paints[key.index] = paint
+
+    def _paint(self, key: KeyFrame, against: Iterable[int]) -> Paint | None:
+        """Paints a key frame against others of its shot; None where one of them is not known."""
         settings = own_settings(key, self._translation)
         recipe = self._recipe_of(settings)
         recipe_address = address_of(
@@ -315,9 +368,11 @@ class _Builder:
             color_space=self._color_space,
             flow=self._flow_recipe if recipe.paints_against_others else None,
         )
-        references: tuple[Painted, ...] = ()
-        if recipe.paints_against_others and before:
-            references = tuple(dict.fromkeys((before[0], before[-1])))
+        if not recipe.paints_against_others:
+            against = ()
+        if any(index not in self.takes for index in against):
+            return None
+        references = tuple(Painted(index, self.takes[index]) for index in against)
         address = recipe_address
         if references:
             address = address_of(
@@ -327,28 +382,18 @@ class _Builder:
             )
         return Paint(address, key.index, recipe_address, settings, references)
 
-    def interval(
-        self,
-        span: FrameRange,
-        left: int | None,
-        right: int | None,
-        takes: Mapping[int, Address],
-    ) -> Interval:
-        forward = self._chain(left, span.indices, Direction.FORWARD, takes)
-        backward = self._chain(right, span.indices[::-1], Direction.BACKWARD, takes)
+    def interval(self, span: FrameRange, left: int | None, right: int | None) -> Interval:
+        forward = self._chain(left, span.indices, Direction.FORWARD)
+        backward = self._chain(right, span.indices[::-1], Direction.BACKWARD)
         return Interval(forward, backward, self._blends(forward, backward))
 
     def _chain(
-        self,
-        key: int | None,
-        indices: range,
-        direction: Direction,
-        takes: Mapping[int, Address],
+        self, key: int | None, indices: range, direction: Direction
     ) -> tuple[Propagate, ...]:
         steps: list[Propagate] = []
         if key is None:
             return ()
-        previous = takes[key]
+        previous = self.takes[key]
         for index in indices:
             if index not in self._digests:
                 break
@@ -360,7 +405,7 @@ class _Builder:
                 settings=self._propagation,
                 color_space=self._color_space,
             )
-            steps.append(Propagate(address, index, key, takes[key], previous, direction))
+            steps.append(Propagate(address, index, key, self.takes[key], previous, direction))
             previous = address
         return tuple(steps)
 

@@ -117,8 +117,33 @@ class KeyFrame:
 
     index: int
     prompt: str | None = None
+    """In place of the clip's."""
     negative_prompt: str | None = None
     strength: float | None = None
     seed: int | None = None
+    controlnet_weight: float | None = None
+    prompt_addition: str = ""
+    """Words after the prompt."""
     take: str | None = None
     """The address of a take to use as it is; None: the take that the settings ask for."""
+    anchor: bool = False
+    """The key frames after it are painted against it, up to the next one marked so."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a take has gone from the take of its anchor, over what both frames show."""
+
+    color: float
+    """Distance of the colours in CIE-LAB: about 2 can just be seen, 10 is another colour."""
+    structure: float
+    """Mean squared difference, values 0..1, once the colours are matched."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether an editor should look at the take beside that of its anchor."""
+        return self.color > LARGE_COLOR_DRIFT or self.structure > LARGE_STRUCTURE_DRIFT
+
+
+LARGE_COLOR_DRIFT = 8.0
+LARGE_STRUCTURE_DRIFT = 0.005

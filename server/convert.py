@@ -16,13 +16,13 @@ from inbetween.v1.session_pb2 import KeyFrame as KeyFrameMessage
 from inbetween.v1.session_pb2 import Session as SessionMessage
 
 from engine.errors import InvalidValueError
+from engine.plan import OWN_SETTINGS
 from engine.types import Clip, FrameRange, FrameSize, KeyFrame
 from server.frames import check_size
-from server.settings import check_setting, settings_message, settings_of
+from server.settings import check_setting, check_text, settings_message, settings_of
 from server.state import PlacedKeyFrame, SessionState
 
 LONGEST_CLIP_FRAMES = 1_000_000
-OWN_SETTINGS = ("prompt", "negative_prompt", "strength", "seed")
 
 
 def frame_range_of(message: FrameRangeMessage) -> FrameRange:
@@ -89,8 +89,14 @@ def key_frame_of(message: KeyFrameMessage) -> KeyFrame:
     own = {name: present[name] for name in OWN_SETTINGS if name in present}
     for name, value in own.items():
         check_setting(name, value)
-    take = message.chosen_take if message.chosen_take else None
-    return KeyFrame(message.index, take=take, **own)
+    check_text("prompt_addition", message.prompt_addition)
+    return KeyFrame(
+        message.index,
+        prompt_addition=message.prompt_addition,
+        take=message.chosen_take or None,
+        anchor=message.anchor,
+        **own,
+    )
 
 
 def placed_key_frame_of(message: KeyFrameMessage) -> PlacedKeyFrame:
@@ -106,6 +112,8 @@ def key_frame_message(placed: PlacedKeyFrame) -> KeyFrameMessage:
         index=key.index,
         placement=Placement.PLACEMENT_AUTOMATIC if placed.automatic else Placement.PLACEMENT_HAND,
         chosen_take=key.take,
+        prompt_addition=key.prompt_addition or None,
+        anchor=key.anchor or None,
         **own,
     )
 

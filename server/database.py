@@ -18,7 +18,7 @@ from inbetween.v1.settings_pb2 import Settings
 
 from engine.errors import StorageError
 from engine.plan import Address
-from engine.types import Alpha, Frame, Precision
+from engine.types import Alpha, Drift, Frame, Precision
 from server.convert import session_message, session_of
 from server.settings import settings_message, settings_of
 from server.state import SessionState
@@ -72,6 +72,8 @@ class TakeRecord:
     """Seconds since the epoch."""
     imported: bool = False
     """Painted by hand for its frame."""
+    drift: Drift | None = None
+    """From the first of `painted_against`, which is its anchor."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,7 @@ class Database:
         rows = self._rows(
             "SELECT record FROM takes WHERE session_id = ? ORDER BY rowid", session_id
         )
-        records = [json.loads(row[0]) for row in rows]
-        return [
-            TakeRecord(**(record | {"painted_against": tuple(record["painted_against"])}))
-            for record in records
-        ]
+        return [_take_of(record) for (record,) in rows]
 
     def add_take(self, session_id: str, take: TakeRecord) -> None:
         """A take that is known already stays as it is."""
@@ -266,6 +264,18 @@ class Database:
             raise StorageError(
                 f"The server's state cannot be written ({error}): make room on its disk."
             ) from error
+
+
+def _take_of(record: str) -> TakeRecord:
+    values: dict[str, Any] = json.loads(record)
+    drift = values.get("drift")
+    return TakeRecord(
+        **values
+        | {
+            "painted_against": tuple(values["painted_against"]),
+            "drift": Drift(**drift) if drift else None,
+        }
+    )
 
 
 def _with_kind(record: str) -> Mapping[str, Any]:

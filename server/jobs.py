@@ -135,7 +135,8 @@ class Jobs:
         self._condition = threading.Condition()
         self._closed = False
         self._entries = {
-            job.id: _Entry(_queued_again(job), lasting=True) for job in database.jobs()
+            job.id: _Entry(_queued(job, job.id, job.session_id), lasting=True)
+            for job in database.jobs()
         }
         self._thread = threading.Thread(target=self._work_off, name="jobs", daemon=True)
 
@@ -156,20 +157,22 @@ class Jobs:
     def worker_process_id(self) -> int | None:
         return self._worker.process_id
 
-    def ask(self, session: Session, frames: FrameRange, *, keys_only: bool) -> Job:
-        """Queues a job; the same one, while it is queued or running, is found again.
+    def ask(
+        self, session: Session, frames: FrameRange, *, keys_only: bool, renew: bool = False
+    ) -> Job:
+        """Queues a job; the same one, while it is queued or running, is found again. `renew` paints
+        key frames again that were painted against older ones.
 
         Raises what would make it fail at once, and BusyError when the queue is full.
         """
-        self._check(session, frames, keys_only=keys_only)
+        wanted = Job(range=range_message(frames), keys_only=keys_only, renew=renew)
+        self._check(session, wanted)
         with self._condition:
-            wanted = range_message(frames)
             for entry in self._entries.values():
-                same = (entry.message.range, entry.message.keys_only) == (wanted, keys_only)
-                if same and entry.renders(session, frames):
+                if entry.renders(session, frames) and _order(entry.message) == wanted:
                     break
             else:
-                entry = self._queue(session, frames, keys_only=keys_only)
+                entry = self._queue(session, wanted)
             entry.lasting = True
             self._database.save_job(entry.message)
             return _copy(entry.message)
@@ -185,7 +188,7 @@ class Jobs:
                 if not entry.message.keys_only and entry.renders(session, frames):
                     break
             else:
-                entry = self._queue(session, frames, keys_only=False)
+                entry = self._queue(session, Job(range=range_message(frames)))
             entry.waiting_calls += 1
         try:
             yield entry.message.id
@@ -249,18 +252,11 @@ class Jobs:
             raise NotFoundError(f'There is no job "{job_id}": it ended long ago or never was.')
         return self._entries[job_id]
 
-    def _queue(self, session: Session, frames: FrameRange, *, keys_only: bool) -> _Entry:
+    def _queue(self, session: Session, wanted: Job) -> _Entry:
         queued = [entry for entry in self._entries.values() if entry.active]
         if len(queued) >= LONGEST_QUEUE:
             raise BusyError(f"{len(queued)} jobs are waiting: cancel some, or wait for their end.")
-        message = Job(
-            id=secrets.token_hex(8),
-            session_id=session.id,
-            state=JobState.JOB_STATE_QUEUED,
-            stage=StageMessage.STAGE_QUEUED,
-            range=range_message(frames),
-            keys_only=keys_only,
-        )
+        message = _queued(wanted, secrets.token_hex(8), session.id)
         entry = self._entries[message.id] = _Entry(message, lasting=False)
         self._forget_oldest()
         self._condition.notify_all()
@@ -322,7 +318,7 @@ class Jobs:
         self._find_cuts(entry, session, frames)
         state, inputs = session.snapshot()
         entry.revision = state.revision
-        plan = self._plan(session, inputs, frames, keys_only=entry.message.keys_only)
+        plan = self._plan(session, inputs, entry.message)
         delivered = {index: frame.address for index, frame in session.sequence.items()}
         plan, finished = without_delivered(plan, delivered)
         to_do = [step for step in plan.steps if not session.folder.has(step.address)]
@@ -357,15 +353,15 @@ class Jobs:
                     self._worker.cancel()
                 yield news
 
-    def _plan(
-        self, session: Session, inputs: PlanInputs, frames: FrameRange, *, keys_only: bool
-    ) -> Plan:
-        _check_sources(session, inputs, frames, keys_only=keys_only)
-        plan = make_session_plan(inputs, frames)
-        return key_frames_only(plan, frames) if keys_only else plan
+    def _plan(self, session: Session, inputs: PlanInputs, wanted: Job) -> Plan:
+        frames = frame_range_of(wanted.range)
+        _check_sources(session, inputs, frames, keys_only=wanted.keys_only)
+        plan = make_session_plan(inputs, frames, renew=wanted.renew)
+        return key_frames_only(plan, frames) if wanted.keys_only else plan
 
-    def _check(self, session: Session, frames: FrameRange, *, keys_only: bool) -> None:
+    def _check(self, session: Session, wanted: Job) -> None:
         """Raises what would make the job fail at once."""
+        frames = frame_range_of(wanted.range)
         for index in (frames.first, frames.last):
             session.check_index(index)
         _, inputs = session.snapshot()
@@ -373,7 +369,7 @@ class Jobs:
             raise NotPossibleNowError(
                 "The clip has no key frame: add one, or set a key interval, then render."
             )
-        self._plan(session, inputs, frames, keys_only=keys_only)
+        self._plan(session, inputs, wanted)
 
     def _hear(self, entry: _Entry, session: Session, news: News) -> None:
         if isinstance(news, Delivered):
@@ -440,16 +436,17 @@ def _check_sources(
         )
 
 
-def _queued_again(job: Job) -> Job:
-    """A job of an earlier server, as it was asked for."""
-    return Job(
-        id=job.id,
-        session_id=job.session_id,
-        state=JobState.JOB_STATE_QUEUED,
-        stage=StageMessage.STAGE_QUEUED,
-        range=job.range,
-        keys_only=job.keys_only,
-    )
+def _order(job: Job) -> Job:
+    """What was asked for."""
+    return Job(range=job.range, keys_only=job.keys_only, renew=job.renew)
+
+
+def _queued(job: Job, job_id: str, session_id: str) -> Job:
+    """What was asked for, now or of an earlier server, to be done."""
+    message = _order(job)
+    message.id, message.session_id = job_id, session_id
+    message.state, message.stage = JobState.JOB_STATE_QUEUED, StageMessage.STAGE_QUEUED
+    return message
 
 
 def _copy(job: Job) -> Job:

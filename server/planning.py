@@ -48,29 +48,35 @@ def make_session_plan(
     frames: FrameRange,
     recipe_of: RecipeOf = recipe_of,
     flow_recipe_of: FlowRecipeOf = flow_recipe_of,
+    *,
+    renew: bool = False,
 ) -> Plan:
     """The plan, with the takes that today's recipe made in use, whatever they were painted against.
 
     A take stays valid when an earlier key frame changes: it is marked as painted against an older
-    one, and the editor decides whether to paint it again.
+    one, and the editor decides whether to paint it again. `renew` does so inside `frames`.
 
     Raises what the painter says of settings that it cannot paint, and the flow estimator of those
     that it cannot use.
     """
+    made = {take.address for take in inputs.takes}
+    newest = {(take.frame, take.recipe): take.address for take in inputs.takes}
+
+    def take_of(paint: Paint) -> Address:
+        if paint.address in made or (renew and paint.frame in frames):
+            return paint.address
+        return newest.get((paint.frame, paint.recipe), paint.address)
+
     facts, key_frames, settings = inputs.facts, inputs.key_frames, inputs.settings
     flow_recipe = flow_recipe_of(settings.propagation)
-    if any(take.painted_against for take in inputs.takes):
-        plan = make_plan(facts, key_frames, settings, facts.frame_range, recipe_of, flow_recipe)
-        valid = _valid_takes(plan.paints, inputs.takes)
-        key_frames = tuple(
-            replace(key, take=valid[key.index]) if key.index in valid else key for key in key_frames
-        )
-    return make_plan(facts, key_frames, settings, frames, recipe_of, flow_recipe)
+    return make_plan(facts, key_frames, settings, frames, recipe_of, flow_recipe, take_of)
 
 
-def make_lenient_plan(inputs: PlanInputs, frames: FrameRange) -> Plan:
+def make_lenient_plan(inputs: PlanInputs, frames: FrameRange, *, renew: bool = False) -> Plan:
     """As `make_session_plan`; what cannot be made gets addresses that no picture has."""
-    return make_session_plan(inputs, frames, _lenient_recipe_of, _lenient_flow_recipe_of)
+    return make_session_plan(
+        inputs, frames, _lenient_recipe_of, _lenient_flow_recipe_of, renew=renew
+    )
 
 
 def _lenient_recipe_of(settings: TranslationSettings) -> Recipe:
@@ -91,7 +97,7 @@ def needed_for(state: SessionState, frames: FrameRange) -> FrameRange | None:
     """The source frames that rendering `frames` needs; None without key frames."""
     return needed_sources(
         state.clip.frame_range,
-        [key.index for key in state.active_key_frames],
+        state.active_key_frames,
         frames,
         paints_against_others=_lenient_recipe_of(state.settings.translation).paints_against_others,
         cuts=state.cuts or (),
@@ -106,7 +112,7 @@ def key_frames_only(plan: Plan, frames: FrameRange) -> Plan:
         if paint.address in needed:
             needed |= set(paint.painted_against)
     paints = tuple(paint for paint in plan.paints if paint.address in needed)
-    return Plan(paints, intervals=(), takes=plan.takes, pictures=takes)
+    return replace(plan, paints=paints, intervals=(), pictures=takes)
 
 
 def without_delivered(plan: Plan, delivered: Mapping[int, Address]) -> tuple[Plan, list[Step]]:
@@ -164,10 +170,3 @@ def runs(states: Mapping[int, State]) -> list[tuple[FrameRange, State]]:
     grouped = groupby(sorted(states.items()), key=lambda item: item[1])
     spans = [(state, [index for index, _ in items]) for state, items in grouped]
     return [(FrameRange(indices[0], indices[-1]), state) for state, indices in spans]
-
-
-def _valid_takes(paints: Iterable[Paint], takes: Iterable[TakeRecord]) -> dict[int, Address]:
-    """Key frame to the newest take of its recipe, where the plan's own take is not there."""
-    made = {take.address for take in takes}
-    recipes = {paint.frame: paint.recipe for paint in paints if paint.address not in made}
-    return {take.frame: take.address for take in takes if recipes.get(take.frame) == take.recipe}

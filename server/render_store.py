@@ -54,6 +54,7 @@ class DiskStore:
             description = {
                 "paint": asdict(paint),
                 "recipe": recipe_of(paint.settings).text,
+                "drift": picture.drift and asdict(picture.drift),
                 "versions": versions(),
             }
             self._folder.save_take(address, picture.pixels, precision, description)

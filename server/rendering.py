@@ -118,8 +118,8 @@ class FrameRendering:
     def _interval(self) -> FrameRange:
         """From the key frame before the frame to the one after it: one piece of work."""
         state = self._session.state
-        keys = [key.index for key in state.active_key_frames]
         only_this = FrameRange(self._index, self._index)
+        keys = state.active_key_frames
         return needed_sources(state.clip.frame_range, keys, only_this) or only_this
 
     def _frame(self) -> Iterator[RenderFrameResponse]:

@@ -171,6 +171,7 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
             session,
             range_asked(request, session.state.clip.frame_range),
             keys_only=request.keys_only,
+            renew=request.renew,
         )
         return render_pb2.StartJobResponse(job=job)
 

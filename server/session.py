@@ -304,6 +304,7 @@ class Session:
                 strength=settings.strength,
                 painted_against=paint.painted_against,
                 made_at=int(time.time()),
+                drift=self.folder.load_drift(paint.address),
             )
         )
 
@@ -373,8 +374,8 @@ class Session:
                 return
             self._database.add_take(self.id, take)
             self._takes[take.address] = take
-            if take.painted_against:
-                self._plan = None  # Other takes are where the plan has them already.
+            if self._plan is not None and self._plan.takes.get(take.frame) != take.address:
+                self._plan = None  # Others are where the plan has them already.
         self._changes.tell(self.id, Topic.SESSION)
 
     def _forget_host_frames(self) -> None:

@@ -4,7 +4,7 @@ What a value may be stands in the annotations of settings.proto.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -48,7 +48,7 @@ def check_setting(name: str, value: str | float) -> None:
     """Raises InvalidValueError when the setting cannot have this value."""
     described = _annotations()[name]
     if isinstance(value, str):
-        _check_text(name, value, [choice.value for choice in described.choices])
+        check_text(name, value, [choice.value for choice in described.choices])
     elif isinstance(value, bool):
         return
     elif not (math.isfinite(value) and described.minimum <= value <= described.maximum):
@@ -84,7 +84,8 @@ def _group_of(message: Message, group_type: type[Group]) -> Group:
     return group_type(**values)
 
 
-def _check_text(name: str, value: str, choices: list[str]) -> None:
+def check_text(name: str, value: str, choices: Sequence[str] = ()) -> None:
+    """Raises InvalidValueError for what is none of the choices, and for an endless text."""
     if choices and value not in choices:
         raise InvalidValueError(f'{name} is "{value}": choose {" or ".join(choices)}.')
     if len(value) > TEXT_LIMIT:

@@ -21,7 +21,7 @@ from engine.media.files import replacing, storage_errors
 from engine.media.picture import read_frame
 from engine.plan import METHOD_VERSION, Address
 from engine.translation.painter import Trajectory
-from engine.types import Alpha, Clip, FloatArray, Frame, Precision
+from engine.types import Alpha, Clip, Drift, FloatArray, Frame, Precision
 from server.database import DeliveredFrame, FrameKind, HostFrame
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,18 @@ class SessionFolder:
         """A take [H, W, 3], with all that is needed to paint it again beside it."""
         write_json(self.take(address).with_suffix(".json"), description)
         write_exr(self.take(address), rgb_planes(pixels), precision)
+
+    def load_drift(self, take: Address) -> Drift | None:
+        """What the description of a take tells of its drift. Raises UnreadableMediaError."""
+        path = self.take(take).with_suffix(".json")
+        try:
+            drift = json.loads(path.read_text()).get("drift")
+            return drift and Drift(**drift)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UnreadableMediaError(
+                f"{path} is damaged or gone: delete the take of that name beside it, and it is "
+                "painted again."
+            ) from error
 
     def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
         """Beside its take."""

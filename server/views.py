@@ -1,7 +1,7 @@
 """What clients see of a session."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from inbetween.v1.session_pb2 import (
     Cost,
@@ -13,11 +13,12 @@ from inbetween.v1.session_pb2 import (
     KeyFrameState,
     Stage,
 )
+from inbetween.v1.session_pb2 import Drift as DriftMessage
 from inbetween.v1.session_pb2 import KeyFrame as KeyFrameMessage
 from inbetween.v1.session_pb2 import Session as SessionMessage
 from inbetween.v1.session_pb2 import Take as TakeMessage
 
-from engine.plan import Address
+from engine.plan import Address, Painted, Plan
 from server.convert import frame_range_of, key_frame_message, range_message, session_message
 from server.database import TakeRecord
 from server.planning import Work, runs, shot_has_key_frame
@@ -37,9 +38,9 @@ def session_view(session: Session) -> SessionMessage:
     own_takes: defaultdict[int, list[TakeRecord]] = defaultdict(list)
     for take in takes:
         own_takes[take.frame].append(take)
+    frame_of = {take.address: take.frame for take in takes}
     for placed in state.key_frames:
-        planned = plan.takes.get(placed.index) if plan else placed.key_frame.take
-        message.key_frames.append(_key_frame_view(placed, own_takes[placed.index], planned))
+        message.key_frames.append(_key_frame_view(placed, own_takes[placed.index], plan, frame_of))
     return message
 
 
@@ -96,13 +97,21 @@ def _worked_on(states: FrameStates, jobs: Iterable[Job]) -> FrameStates:
 
 
 def _key_frame_view(
-    placed: PlacedKeyFrame, takes: list[TakeRecord], planned: Address | None
+    placed: PlacedKeyFrame,
+    takes: Sequence[TakeRecord],
+    plan: Plan | None,
+    frame_of: Mapping[Address, int],
 ) -> KeyFrameMessage:
     message = key_frame_message(placed)
-    message.takes.extend(_take_view(take) for take in takes)
-    if any(take.address == planned for take in takes):
-        message.take = planned or ""
-        message.state = KeyFrameState.KEY_FRAME_STATE_READY
+    message.takes.extend(_take_view(take, frame_of) for take in takes)
+    planned = plan.takes.get(placed.index) if plan else placed.key_frame.take
+    references = plan.references.get(placed.index) if plan else None
+    if references:
+        message.anchor_index = references[0].frame
+    used = next((take for take in takes if take.address == planned), None)
+    if used is not None:
+        message.take = used.address
+        message.state = _state_of(used, references)
     elif takes:
         message.take = takes[-1].address
         message.state = KeyFrameState.KEY_FRAME_STATE_OUT_OF_DATE
@@ -111,8 +120,17 @@ def _key_frame_view(
     return message
 
 
-def _take_view(take: TakeRecord) -> TakeMessage:
-    return TakeMessage(
+def _state_of(used: TakeRecord, references: Sequence[Painted] | None) -> KeyFrameState.ValueType:
+    """Of a key frame whose take is in use; `references` are what it would be painted against now,
+    None where the editor chose the take, whatever it was painted against.
+    """
+    if references is None or used.painted_against == tuple(now.take for now in references):
+        return KeyFrameState.KEY_FRAME_STATE_READY
+    return KeyFrameState.KEY_FRAME_STATE_PAINTED_AGAINST_OLDER
+
+
+def _take_view(take: TakeRecord, frame_of: Mapping[Address, int]) -> TakeMessage:
+    message = TakeMessage(
         address=take.address,
         painter=take.painter,
         prompt=take.prompt,
@@ -121,3 +139,13 @@ def _take_view(take: TakeRecord) -> TakeMessage:
         painted_against=take.painted_against,
         made_at=take.made_at,
     )
+    if take.drift is not None:
+        message.drift.CopyFrom(
+            DriftMessage(
+                anchor_index=frame_of[take.painted_against[0]],
+                color=take.drift.color,
+                structure=take.drift.structure,
+                is_large=take.drift.is_large,
+            )
+        )
+    return message

@@ -47,7 +47,7 @@ class PaintRequest:
     source: FloatArray
     """[H, W, 3], painting space."""
     settings: TranslationSettings
-    """With the key frame's own prompt, strength and seed in place."""
+    """With what the key frame sets for itself in place."""
     references: tuple[Reference, ...] = ()
     """Anchor, then previous key frame, where that is another one; only for a painter whose recipe
     says that it paints against others."""

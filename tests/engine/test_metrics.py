@@ -6,9 +6,10 @@ import pytest
 
 from engine.media.color import to_painting_space
 from engine.media.movie import MovieSource
-from engine.metrics import key_mse, pixel_mse
+from engine.metrics import drift_from_anchor, key_mse, pixel_mse
 from engine.motion.flow import DisFlow
-from engine.types import FloatArray, Flow
+from engine.motion.occlusion import occlusion_mask
+from engine.types import Drift, FloatArray, Flow
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,61 @@ def test_flicker_raises_pixel_mse_by_its_square(clip: list[FloatArray]) -> None:
     flickering = [frame + 0.1 * (position % 2) for position, frame in enumerate(clip)]
     raised = pixel_mse(flickering, clip, DisFlow()).mean - pixel_mse(clip, clip, DisFlow()).mean
     assert raised == pytest.approx(0.01, rel=0.1)
+
+
+def drift_between(
+    take: FloatArray, anchor: FloatArray, source: FloatArray, anchor_source: FloatArray
+) -> Drift:
+    flow = DisFlow()
+    there, back = flow.estimate(source, anchor_source), flow.estimate(anchor_source, source)
+    drift = drift_from_anchor(take, anchor, there, occlusion_mask(there, back))
+    assert drift is not None
+    return drift
+
+
+def test_a_take_equal_to_its_anchor_has_not_drifted(clip: list[FloatArray]) -> None:
+    drift = drift_between(clip[0], clip[0], clip[0], clip[0])
+    assert drift.color == 0
+    assert drift.structure < 1e-12
+
+
+def test_the_motion_of_the_source_is_no_drift(clip: list[FloatArray]) -> None:
+    moved = drift_between(clip[5], clip[0], clip[5], clip[0])
+    assert moved.color < 2
+    assert moved.structure < 0.3 * np.mean((clip[5] - clip[0]) ** 2)
+    assert not moved.is_large
+
+
+def test_another_colour_is_drift_in_colour_alone(clip: list[FloatArray]) -> None:
+    warmer = (0.7 * clip[0] + np.array([0.25, 0.1, 0.0])).astype(np.float32)
+    drift = drift_between(warmer, clip[0], clip[0], clip[0])
+    assert drift.color > 10
+    assert drift.structure < 1e-8
+    assert drift.is_large
+
+
+def test_another_structure_is_drift_in_structure_alone(clip: list[FloatArray]) -> None:
+    mirrored = np.ascontiguousarray(clip[0][:, ::-1])
+    drift = drift_between(mirrored, clip[0], clip[0], clip[0])
+    assert drift.color < 1e-3
+    assert drift.structure > 0.01
+    assert drift.is_large
+
+
+def test_a_grey_of_another_lightness_has_drifted_by_their_distance_in_lab() -> None:
+    dark, bright = flat(0.3, 0.6)
+    flow, seen = Flow(np.zeros((4, 4, 2), np.float32)), np.zeros((4, 4), np.float32)
+    drift = drift_from_anchor(bright, dark, flow, seen)
+    assert drift is not None
+    assert drift.color == pytest.approx(63.22 - 32.53, abs=0.1)  # L* of both greys
+    assert drift.structure == pytest.approx(0, abs=1e-9)
+
+
+def test_what_only_one_of_two_frames_shows_does_not_count_as_drift() -> None:
+    take, anchor = flat(0.5, 0.5)
+    take[:, :2] = 0.9
+    hidden = np.zeros((4, 4), np.float32)
+    hidden[:, :2] = 1
+    flow = Flow(np.zeros((4, 4, 2), np.float32))
+    assert drift_from_anchor(take, anchor, flow, hidden) == Drift(0.0, 0.0)
+    assert drift_from_anchor(take, anchor, flow, np.ones((4, 4), np.float32)) is None

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import InvalidValueError
 from engine.plan import (
+    OWN_SETTINGS,
     Address,
     Blend,
     Direction,
@@ -39,7 +40,7 @@ RecipeOf = Callable[[TranslationSettings], Recipe]
 
 def alone(settings: TranslationSettings) -> Recipe:
     """Of a painter that looks at the source only."""
-    return Recipe(f"{settings.painter} {settings.prompt} {settings.strength} {settings.seed}")
+    return Recipe(str(settings))
 
 
 def against_others(settings: TranslationSettings) -> Recipe:
@@ -144,23 +145,42 @@ def test_a_moved_key_that_returns_finds_everything_again() -> None:
     assert addresses(plan_of(0, 10, 20, 30)) == addresses(before)
 
 
-def test_one_key_with_another_seed_leaves_the_other_takes_and_intervals() -> None:
+OWN_VALUES: dict[str, Any] = {
+    "prompt": "ink",
+    "negative_prompt": "blur",
+    "strength": 0.3,
+    "seed": 7,
+    "controlnet_weight": 1.2,
+}
+
+
+@pytest.mark.parametrize("name", OWN_SETTINGS)
+def test_what_a_key_sets_for_itself_touches_only_its_take_and_its_two_intervals(name: str) -> None:
+    own = KeyFrame(10, **{name: OWN_VALUES[name]})
     before = plan_of(0, 10, 20, 30)
-    to_do = frames_to_do(plan_of(0, KeyFrame(10, seed=7), 20, 30), addresses(before))
+    plan = plan_of(0, own, 20, 30)
+    (paint,) = [paint for paint in plan.paints if paint.frame == 10]
+    assert paint.settings == replace(TranslationSettings(), **{name: OWN_VALUES[name]})
+    to_do = frames_to_do(plan, addresses(before))
     assert to_do[Paint] == {10}
     assert to_do[Blend] == set(range(1, 20)) - {10}
 
 
 @pytest.mark.parametrize(
-    "key", [KeyFrame(10, prompt="ink"), KeyFrame(10, strength=0.3), KeyFrame(10, seed=3)]
+    ("key", "expected"),
+    [
+        (KeyFrame(10, prompt_addition="a raised hand"), "an oil painting, a raised hand"),
+        (KeyFrame(10, prompt="ink,", prompt_addition=", a hand"), "ink, a hand"),
+        (KeyFrame(10, prompt="", prompt_addition="a hand"), "a hand"),
+    ],
 )
-def test_what_a_key_sets_for_itself_is_painted(key: KeyFrame) -> None:
-    (paint,) = [paint for paint in plan_of(0, key).paints if paint.frame == 10]
-    for name in ("prompt", "strength", "seed"):
-        expected = getattr(key, name)
-        if expected is None:
-            expected = getattr(TranslationSettings(), name)
-        assert getattr(paint.settings, name) == expected
+def test_an_addition_stands_behind_the_prompt_that_holds_for_the_key(
+    key: KeyFrame, expected: str
+) -> None:
+    before, plan = plan_of(0, 10, 20), plan_of(0, key, 20)
+    (paint,) = [paint for paint in plan.paints if paint.frame == 10]
+    assert paint.settings.prompt == expected
+    assert frames_to_do(plan, addresses(before))[Paint] == {10}
 
 
 def test_a_killed_render_finds_its_work_under_the_same_addresses() -> None:
@@ -312,6 +332,40 @@ def test_each_shot_has_its_own_anchor() -> None:
     assert references[30] == (plan.takes[20],)
 
 
+def test_a_marked_key_anchors_those_after_it_up_to_the_next_marked_one() -> None:
+    keys = [KeyFrame(index, anchor=index in (10, 24)) for index in (0, 5, 10, 15, 20, 24, 30)]
+    plan = plan_of(*keys, recipe_of=against_others)
+    frames = {
+        index: [reference.frame for reference in references]
+        for index, references in plan.references.items()
+    }
+    assert frames == {
+        0: [],
+        5: [0],
+        10: [0, 5],
+        15: [10],
+        20: [10, 15],
+        24: [10, 20],
+        30: [24],
+    }
+
+
+def test_a_mark_holds_in_its_shot_only() -> None:
+    keys = [KeyFrame(index, anchor=index == 10) for index in (0, 10, 20, 30)]
+    plan = plan_of(*keys, source=facts(cuts=[16]), recipe_of=against_others)
+    assert plan.references[20] == ()
+    assert plan.references[30] == (Painted(20, plan.takes[20]),)
+
+
+def test_a_mark_repaints_neither_its_key_nor_those_before_it() -> None:
+    before = plan_of(0, 10, 20, 30, recipe_of=against_others)
+    marked = plan_of(0, 10, KeyFrame(20, anchor=True), 30, recipe_of=against_others)
+    assert frames_to_do(marked, addresses(before))[Paint] == {30}
+    assert [paint.recipe for paint in marked.paints] == [paint.recipe for paint in before.paints]
+    on_the_first = plan_of(KeyFrame(0, anchor=True), 10, 20, 30, recipe_of=against_others)
+    assert addresses(on_the_first) == addresses(before)
+
+
 def test_a_take_of_any_origin_can_be_anchor_or_previous_key_frame() -> None:
     by_hand, accepted = KeyFrame(0, take="by hand"), KeyFrame(20, take="accepted")
     references = {
@@ -383,7 +437,7 @@ def test_cuts_outside_the_clip_divide_nothing() -> None:
 def test_source_frames_reach_to_the_keys_around(
     keys: list[int], frames: FrameRange, expected: FrameRange
 ) -> None:
-    assert needed_sources(CLIP, keys, frames) == expected
+    assert needed_sources(CLIP, map(KeyFrame, keys), frames) == expected
 
 
 @pytest.mark.parametrize(
@@ -398,9 +452,35 @@ def test_source_frames_reach_to_the_keys_around(
 def test_what_is_painted_against_others_needs_its_shot_from_the_first_key_on(
     cuts: list[int], frames: FrameRange, expected: FrameRange
 ) -> None:
-    keys = [2, 10, 20, 30]
+    keys = [KeyFrame(index) for index in (2, 10, 20, 30)]
     needed = needed_sources(CLIP, keys, frames, paints_against_others=True, cuts=cuts)
     assert needed == expected
+
+
+@pytest.mark.parametrize(
+    ("marked", "first"),
+    [
+        (KeyFrame(10, anchor=True), 2),
+        (KeyFrame(10, anchor=True, take="accepted"), 10),
+        (KeyFrame(10, take="accepted"), 2),
+    ],
+    ids=["it must be painted", "it is there", "it is no anchor"],
+)
+def test_an_anchor_outside_the_range_is_needed_with_what_it_is_painted_against(
+    marked: KeyFrame, first: int
+) -> None:
+    keys = [KeyFrame(2), marked, KeyFrame(20), KeyFrame(28)]
+    needed = needed_sources(CLIP, keys, FrameRange(21, 25), paints_against_others=True)
+    assert needed == FrameRange(first, 28)
+
+
+def test_a_key_whose_anchor_is_not_known_yet_gets_no_steps() -> None:
+    source = facts(known=range(10, 31))
+    plan = plan_of(0, 10, 20, source=source, recipe_of=against_others)
+    assert not plan.paints
+    accepted = KeyFrame(10, take="accepted", anchor=True)
+    plan = plan_of(0, accepted, 20, source=source, recipe_of=against_others)
+    assert {paint.frame: paint.painted_against for paint in plan.paints} == {20: ("accepted",)}
 
 
 def test_without_keys_no_source_frame_is_needed() -> None:

@@ -33,19 +33,27 @@ from inbetween.v1.render_pb2 import (
 )
 from inbetween.v1.session_pb2 import (
     Clip,
+    EditKeyFrameRequest,
     GetSessionRequest,
     HostClip,
     Job,
     JobState,
+    KeyFrame,
     OpenSessionRequest,
     Session,
     UpdateSettingsRequest,
 )
-from inbetween.v1.settings_pb2 import KeySettings, PropagationSettings, Settings
+from inbetween.v1.settings_pb2 import (
+    KeySettings,
+    PropagationSettings,
+    Settings,
+    TranslationSettings,
+)
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
 from tests.server.conftest import QUICK, Caller, Pixels, jobs_until_end
+from tests.server.test_key_frames import import_painting, painting
 
 DTYPES: dict[int, str] = {
     PIXEL_TYPE_UINT8: "<u1",
@@ -201,6 +209,31 @@ def test_a_final_render_sends_only_the_frames_of_its_interval(effect: Effect) ->
 def test_a_key_frame_alone_needs_only_itself(effect: Effect) -> None:
     effect.render(4)
     assert effect.sent == [4]
+
+
+def test_a_host_is_asked_for_an_anchor_that_lies_before_the_frames_it_renders(
+    effect: Effect,
+) -> None:
+    effect.settings.translation.CopyFrom(
+        TranslationSettings(painter="diffusion", steps=4, strength=0.6)
+    )
+    effect.settings.keys.key_interval = 0
+    request = OpenSessionRequest(clip=effect.clip, settings=effect.settings)
+    session = effect.caller.sessions.OpenSession(request).session
+    effect.caller.set_keys(session.id, [0, 2, 6, 8])
+    effect.send(session.id, [2])
+    by_hand = import_painting(effect.caller, session, 2, painting((96, 64), (200, 90, 30)))
+    anchor = KeyFrame(index=2, anchor=True, chosen_take=by_hand.key_frames[1].take)
+    effect.caller.sessions.EditKeyFrame(
+        EditKeyFrameRequest(session_id=session.id, key_frame=anchor)
+    )
+    effect.render(7)
+    assert effect.sent == [2, *range(3, 9)]
+    keys = session_of(effect, effect.ask(7, wait=False)).key_frames
+    assert list(keys[2].takes[0].painted_against) == [anchor.chosen_take]
+    assert list(keys[3].takes[0].painted_against) == [anchor.chosen_take, keys[2].take]
+    effect.render(1)
+    assert effect.sent == [2, *range(3, 9), 0, 1]
 
 
 def test_every_frame_of_the_clip_comes_out_in_any_order(effect: Effect) -> None:
