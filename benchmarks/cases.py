@@ -22,7 +22,7 @@ from engine.report import Stage
 from engine.settings import TranslationSettings
 from engine.translation.painter import PaintRequest
 from engine.translation.style import StylePainter
-from engine.types import FrameRange, FrameSize
+from engine.types import FloatArray, FrameRange, FrameSize
 
 LOOK = "mosaic"
 QUICK_SIZES = (FrameSize(640, 360), FrameSize(512, 512))
@@ -144,6 +144,9 @@ class Unwatched:
     """A report that nobody reads."""
 
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
+        pass
+
+    def preview(self, frame: int, make: Callable[[], FloatArray]) -> None:
         pass
 
     def done(self, step: Paint | Propagate | Blend, seconds: float, *, reused: bool) -> None:

@@ -10,6 +10,7 @@ class Topic(Enum):
     SESSION = "session"
     FRAMES = "frames"
     JOBS = "jobs"
+    PREVIEWS = "previews"
 
 
 class Changes:

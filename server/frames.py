@@ -131,6 +131,12 @@ def fitting(size: FrameSize, within: FrameSize) -> FrameSize:
     return FrameSize(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
+def to_jpeg(frame: Frame) -> bytes:
+    """The frame as an opaque picture file."""
+    bgr = _encode(frame.pixels[..., 2::-1], PixelType.PIXEL_TYPE_UINT8)
+    return bytes(cv2.imencode(".jpg", bgr)[1])
+
+
 def with_alpha(frame: Frame, alpha: Alpha) -> Frame:
     """The frame with its alpha in another meaning; what becomes opaque loses its alpha."""
     if frame.alpha is alpha:

@@ -3,19 +3,20 @@
 import logging
 import secrets
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inbetween.v1.session_pb2 import Job, JobState, StageSeconds
+from inbetween.v1.session_pb2 import Preview as PreviewMessage
 from inbetween.v1.session_pb2 import Stage as StageMessage
 
 from engine.errors import CancelledError, InbetweenError, NotFoundError
 from engine.plan import Blend, Paint, Plan, Propagate
 from engine.report import Stage
-from engine.types import FrameRange
+from engine.types import FrameRange, FrameSize
 from server.changes import Changes, Topic
 from server.convert import frame_range_of, range_message
 from server.database import Database
@@ -39,6 +40,7 @@ from server.worker import (
     FindCuts,
     News,
     Notice,
+    Preview,
     Progress,
     Render,
     StepDone,
@@ -77,6 +79,8 @@ class _Entry:
     """Of the session, as planned; None: it will be planned as the session is then."""
     cancelled: bool = False
     error: InbetweenError | None = None
+    preview: PreviewMessage | None = None
+    """The newest one of the key frame that is being painted."""
     work: "_Work" = field(default_factory=lambda: _Work((), ()))
 
     @property
@@ -104,11 +108,20 @@ class _Work:
         self.to_do = {step.address: step for step in to_do}
         self.all_to_do = tuple(self.to_do.values())
         self.done: list[Step] = []
+        self.begun = 0.0
+        """How much is done of the first step that is to do."""
         self.reused = list(reused)
         self.stage_seconds: defaultdict[StageMessage.ValueType, float] = defaultdict(float)
 
+    @property
+    def fraction(self) -> float:
+        if not self.all_to_do:
+            return 0.0
+        return 1 - (len(self.to_do) - self.begun) / len(self.all_to_do)
+
     def finish(self, step: Step, seconds: float, *, reused: bool) -> None:
         self.to_do.pop(step.address, None)
+        self.begun = 0.0
         (self.reused if reused else self.done).append(step)
         if not reused:
             self.stage_seconds[STAGE_OF_STEP[type(step)]] += seconds
@@ -133,6 +146,8 @@ class Jobs:
         self._worker = Worker()
         self._speeds = Speeds(database)
         self._condition = threading.Condition()
+        self._watchers: Counter[str] = Counter()
+        """Of previews, by session."""
         self._closed = False
         self._entries = {
             job.id: _Entry(_queued(job, job.id, job.session_id), lasting=True)
@@ -199,6 +214,23 @@ class Jobs:
             if abandoned and entry.active:
                 self.cancel(entry.message.id)
 
+    @contextmanager
+    def previews(self, session_id: str) -> Iterator[None]:
+        """Previews of this session's key frames are made until the end of the block."""
+        self._count_watcher(session_id, 1)
+        try:
+            yield
+        finally:
+            self._count_watcher(session_id, -1)
+
+    def preview(self, session_id: str) -> PreviewMessage | None:
+        """The newest one of a key frame that is being painted."""
+        with self._condition:
+            entry = self._running()
+            if entry is None or entry.message.session_id != session_id:
+                return None
+            return entry.preview
+
     def cancel(self, job_id: str) -> Job:
         """Ends a job; one that has ended stays as it is. Raises NotFoundError."""
         with self._condition:
@@ -245,12 +277,32 @@ class Jobs:
         """What those steps take on this machine; 0 while nothing is known."""
         return self._speeds.seconds(steps, session.state.clip.size)
 
+    def _count_watcher(self, session_id: str, change: int) -> None:
+        with self._condition:
+            self._watchers[session_id] += change
+            self._watchers = +self._watchers
+            self._watch_running()
+
     # The queue; all of these are called with the lock held.
 
     def _entry(self, job_id: str) -> _Entry:
         if job_id not in self._entries:
             raise NotFoundError(f'There is no job "{job_id}": it ended long ago or never was.')
         return self._entries[job_id]
+
+    def _running(self) -> _Entry | None:
+        running = (
+            entry
+            for entry in self._entries.values()
+            if entry.message.state == JobState.JOB_STATE_RUNNING
+        )
+        return next(running, None)
+
+    def _watch_running(self) -> None:
+        """Has previews made of the job that runs if somebody looks at it."""
+        entry = self._running()
+        if entry is not None:
+            self._worker.watch(previews=self._watchers[entry.message.session_id] > 0)
 
     def _queue(self, session: Session, wanted: Job) -> _Entry:
         queued = [entry for entry in self._entries.values() if entry.active]
@@ -271,6 +323,7 @@ class Jobs:
     def _end(self, entry: _Entry, state: JobState.ValueType) -> None:
         entry.message.state = state
         entry.message.seconds_left = 0
+        entry.preview = None
         if state == JobState.JOB_STATE_DONE:
             entry.message.fraction = 1
         self._database.forget_job(entry.message.id)
@@ -289,6 +342,7 @@ class Jobs:
                     if entry.message.state == JobState.JOB_STATE_QUEUED:
                         entry.message.state = JobState.JOB_STATE_RUNNING
                         entry.message.stage = StageMessage.STAGE_STARTING
+                        self._watch_running()
                         self._changes.tell(entry.message.session_id, Topic.JOBS, Topic.FRAMES)
                         return entry
                 self._condition.wait()
@@ -372,6 +426,9 @@ class Jobs:
         self._plan(session, inputs, wanted)
 
     def _hear(self, entry: _Entry, session: Session, news: News) -> None:
+        if isinstance(news, Preview):
+            self._show(entry, session, news)
+            return
         if isinstance(news, Delivered):
             session.accept(news.index, news.frame)
         elif isinstance(news, StepDone):
@@ -381,10 +438,20 @@ class Jobs:
                 self._speeds.learn(news.step, news.seconds, session.state.clip.size)
         with self._condition:
             self._note(entry, news)
-            _measure(
-                entry, self._speeds.seconds(entry.work.to_do.values(), session.state.clip.size)
-            )
+            _measure(entry, self._seconds_left(entry.work, session.state.clip.size))
         self._changes.tell(session.id, Topic.JOBS)
+
+    def _show(self, entry: _Entry, session: Session, news: Preview) -> None:
+        with self._condition:
+            entry.preview = PreviewMessage(
+                job_id=entry.message.id, frame=news.frame, picture=news.picture
+            )
+        self._changes.tell(session.id, Topic.PREVIEWS)
+
+    def _seconds_left(self, work: _Work, size: FrameSize) -> float:
+        steps = list(work.to_do.values())
+        left = self._speeds.seconds(steps, size)
+        return left - work.begun * self._speeds.seconds(steps[:1], size)
 
     def _note(self, entry: _Entry, news: News) -> None:
         message = entry.message
@@ -392,8 +459,11 @@ class Jobs:
             case Progress():
                 message.stage = STAGES[news.stage]
                 message.frame, message.step, message.steps = news.frame, news.step, news.steps
+                if news.stage is Stage.PAINTING:
+                    entry.work.begun = max(0, news.step - 1) / max(1, news.steps)
             case StepDone():
                 entry.work.finish(news.step, news.seconds, reused=news.reused)
+                entry.preview = None
             case Notice() if news.text not in message.notices:  # each key frame may say the same
                 message.notices.append(news.text)
             case _:
@@ -410,8 +480,7 @@ def _measure(entry: _Entry, seconds_left: float) -> None:
     message.done.CopyFrom(cost_message(count(work.done)))
     message.reused.CopyFrom(cost_message(count(work.reused)))
     message.seconds_left = seconds_left
-    if work.all_to_do:
-        message.fraction = 1 - len(work.to_do) / len(work.all_to_do)
+    message.fraction = work.fraction
     del message.stage_seconds[:]
     message.stage_seconds.extend(
         StageSeconds(stage=stage, seconds=seconds)

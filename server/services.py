@@ -114,7 +114,13 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     ) -> Iterator[session_pb2.WatchResponse]:
         session = self._sessions.get(request.session_id)
         context.add_callback(self._changes.wake)
-        yield from watch(session, self._jobs, self._changes, context.is_active)
+        yield from watch(
+            session,
+            self._jobs,
+            self._changes,
+            context.is_active,
+            previews=request.previews,
+        )
 
     def _edited(self, session_id: str, rule: rules.Rule) -> SessionMessage:
         session = self._sessions.get(session_id)

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
-from inbetween.v1.session_pb2 import FrameRuns, Job, WatchResponse
+from inbetween.v1.session_pb2 import FrameRuns, Job, Preview, WatchResponse
 
 from server.changes import Changes, Topic
 from server.jobs import Jobs
@@ -16,18 +17,25 @@ IDLE_SECONDS = 5.0
 
 
 def watch(
-    session: Session, jobs: Jobs, changes: Changes, is_active: Callable[[], bool]
+    session: Session,
+    jobs: Jobs,
+    changes: Changes,
+    is_active: Callable[[], bool],
+    *,
+    previews: bool,
 ) -> Iterator[WatchResponse]:
     """The session, its frames and its jobs, then every change of them while the call is active."""
     teller = _Teller(session, jobs)
+    hidden = set() if previews else {Topic.PREVIEWS}
     topics, since = set(Topic), changes.now()
-    while is_active() and not changes.closed:
-        began = time.monotonic()
-        yield from teller.news(topics)
-        if topics:
-            # Looking at a long clip takes long: at most half of the time goes into it.
-            time.sleep(max(PAUSE_SECONDS, time.monotonic() - began))
-        topics, since = changes.wait(session.id, since, IDLE_SECONDS)
+    with jobs.previews(session.id) if previews else nullcontext():
+        while is_active() and not changes.closed:
+            began = time.monotonic()
+            yield from teller.news(topics - hidden)
+            if topics:
+                # Looking at a long clip takes long: at most half of the time goes into it.
+                time.sleep(max(PAUSE_SECONDS, time.monotonic() - began))
+            topics, since = changes.wait(session.id, since, IDLE_SECONDS)
 
 
 class _Teller:
@@ -38,6 +46,7 @@ class _Teller:
         self._jobs = jobs
         self._frames: FrameRuns | None = None
         self._told: dict[str, Job] = {}
+        self._preview: Preview | None = None
 
     def news(self, topics: set[Topic]) -> Iterator[WatchResponse]:
         if Topic.SESSION in topics:
@@ -52,3 +61,8 @@ class _Teller:
             if self._told.get(job.id) != job:
                 yield WatchResponse(job=job)
         self._told = {job.id: job for job in jobs}
+        if Topic.PREVIEWS in topics:
+            preview = self._jobs.preview(self._session.id)
+            if preview is not None and preview is not self._preview:
+                yield WatchResponse(preview=preview)
+            self._preview = preview

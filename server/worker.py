@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 WORKER_MODULE = "server.worker_process"
 
+PATIENCE_SECONDS = 10.0
+"""For a task to end when it was cancelled. One that comes to no step meanwhile, as while a large
+model is read or fetched, ends with its process, and the next task begins with another one."""
+
 DEVICE_VARIABLE = "INBETWEEN_DEVICE"
 """What propagation computes on: auto (the default), cpu, cuda, or cuda:1 for the second card."""
 
@@ -85,7 +89,14 @@ class Cancel:
     """End the task."""
 
 
-Order = FindCuts | Render | Cancel
+@dataclass(frozen=True)
+class Watch:
+    """Make previews, or none any more."""
+
+    previews: bool
+
+
+Order = FindCuts | Render | Cancel | Watch
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,15 @@ class Progress:
     frame: int
     step: int
     steps: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """How a key frame will look, as far as its painting has come."""
+
+    frame: int
+    picture: bytes
+    """JPEG."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +141,7 @@ class CutsFound:
     cuts: tuple[int, ...]
 
 
-News = Progress | StepDone | Notice | Delivered | CutsFound
+News = Progress | Preview | StepDone | Notice | Delivered | CutsFound
 
 
 @dataclass(frozen=True)
@@ -174,6 +194,9 @@ class Worker:
         self._lock = threading.Lock()
         self._closed = False
         self._process: _Process | None = None
+        self._is_busy = False
+        self._watched = False
+        self._patience: threading.Timer | None = None
 
     def run(self, task: Task) -> Generator[News]:
         """What the worker tells while it does the task; whoever stops listening ends its process.
@@ -189,6 +212,7 @@ class Worker:
         except (EOFError, OSError) as error:
             raise self._death() from error
         finally:
+            self._rest()
             if end is None:
                 self._kill()
         if end.details:
@@ -197,13 +221,19 @@ class Worker:
             raise end.error
 
     def cancel(self) -> None:
-        """Ends the task, if there is one, before its next step."""
+        """Ends the task, if there is one, before its next step, or with its process."""
         with self._lock:
-            if self._process is not None:
-                try:
-                    self._process.pipe.send(Cancel())
-                except OSError:
-                    log.info("the worker was gone before it could be cancelled")
+            self._order(Cancel())
+            if self._is_busy and self._patience is None:
+                self._patience = threading.Timer(PATIENCE_SECONDS, self._lose_patience)
+                self._patience.daemon = True
+                self._patience.start()
+
+    def watch(self, *, previews: bool) -> None:
+        """Has previews made, of this task and of those that follow, or none any more."""
+        with self._lock:
+            self._watched = previews
+            self._order(Watch(previews))
 
     def close(self) -> None:
         """Ends the process at once, for good; what it saved is whole."""
@@ -222,8 +252,35 @@ class Worker:
                 raise _stopped()
             if self._process is None or self._process.popen.poll() is not None:
                 self._process = _Process()
+            self._process.pipe.send(Watch(self._watched))
             self._process.pipe.send(task)
+            self._is_busy = True
             return self._process.pipe
+
+    def _order(self, order: Order) -> None:
+        """Tells the process, if there is one; to be called with the lock held."""
+        if self._process is not None:
+            try:
+                self._process.pipe.send(order)
+            except OSError:
+                log.info("the worker was gone before it heard %s", order)
+
+    def _rest(self) -> None:
+        """The task is over."""
+        with self._lock:
+            self._is_busy = False
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+
+    def _lose_patience(self) -> None:
+        with self._lock:
+            if self._patience is not threading.current_thread():
+                return  # The task ended at the last moment.
+            process, self._process = self._process, None
+        if process is not None:
+            log.info("the worker came to no end of its step: its process is ended")
+            process.kill()
 
     def _kill(self) -> None:
         with self._lock:
@@ -236,7 +293,7 @@ class Worker:
         with self._lock:
             process = self._process
         if process is None:
-            return _stopped()
+            return _stopped() if self._closed else CancelledError("The render was cancelled.")
         code = process.popen.wait()
         log.error("the worker died with exit code %s", code)
         if code == -signal.SIGKILL:

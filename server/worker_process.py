@@ -8,8 +8,9 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from multiprocessing.connection import Connection
 
@@ -21,9 +22,10 @@ from engine.motion.estimators import flow_estimator
 from engine.native.kernels import Lanes
 from engine.pipeline import execute
 from engine.report import Stage
-from engine.types import FloatArray
+from engine.types import FloatArray, FrameSize
 from server.database import DeliveredFrame
 from server.errors import UnexpectedError
+from server.frames import fitting, opaque, resized, to_jpeg
 from server.planning import Step
 from server.render_store import DiskStore
 from server.worker import (
@@ -36,11 +38,18 @@ from server.worker import (
     News,
     Notice,
     Order,
+    Preview,
     Progress,
     Render,
     StepDone,
     Task,
+    Watch,
 )
+
+PREVIEW_SIZE = FrameSize(320, 320)
+PREVIEW_PAUSE_SECONDS = 0.2
+PREVIEW_SHARE = 0.05
+"""Of the time, at most, goes into previews."""
 
 
 def main(connection: "Connection[News | Ended, Order]") -> None:
@@ -61,6 +70,8 @@ class _Desk:
         self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._connection = connection
         self._cancelled = threading.Event()
+        self._watched = False
+        self._next_preview = 0.0
         self.now = ""
         """What is being done, for sentences."""
 
@@ -72,6 +83,8 @@ class _Desk:
                 os._exit(0)  # The server is gone. Every file is whole at any moment.
             if isinstance(message, Cancel):
                 self._cancelled.set()
+            elif isinstance(message, Watch):
+                self._watched = message.previews
             elif isinstance(message, Task):
                 self._cancelled.clear()
                 self.now = "rendering"
@@ -80,6 +93,16 @@ class _Desk:
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
         self.now = f"{stage.value} (frame {frame})"
         self._connection.send(Progress(stage, frame, step, steps))
+
+    def preview(self, frame: int, make: Callable[[], FloatArray]) -> None:
+        began = time.monotonic()
+        if not self._watched or began < self._next_preview:
+            return
+        picture = opaque(frame, make())
+        small = resized(picture, fitting(picture.size, PREVIEW_SIZE))
+        self._connection.send(Preview(frame, to_jpeg(small)))
+        seconds = time.monotonic() - began
+        self._next_preview = began + max(PREVIEW_PAUSE_SECONDS, seconds / PREVIEW_SHARE)
 
     def done(self, step: Step, seconds: float, *, reused: bool) -> None:
         self._connection.send(StepDone(step, seconds, reused))
@@ -131,7 +154,7 @@ def _do(task: Task, desk: _Desk) -> None:
 
 def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
     def frames() -> Iterator[tuple[int, FloatArray]]:
-        for number, index in enumerate(task.indices):
+        for number, index in enumerate(task.indices, 1):
             desk.check_cancelled()
             desk.progress(Stage.FINDING_CUTS, index, number, len(task.indices))
             yield index, to_painting_space(source.read(index))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from engine.translation.fusion import (
     overlay,
 )
 from engine.translation.painter import PaintRequest, Trajectory
+from engine.translation.preview import RoughDecoder
 from engine.translation.references import ReferenceLatents, encoded, retraced
 from engine.translation.schedule import Schedule, schedule_of
 from engine.translation.stable_diffusion import StableDiffusion, shared_noise
@@ -48,17 +50,17 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
         text = model.encode_prompt(settings, report)
         use_cross_frame_attention(model.unet, settings.cross_frame_attention, halves=len(text))
         if settings.match_colors:
-            request = _recolored(model, request, text, tick)
-        sampling = _Sampling(model, request, schedule, text, tick)
+            request = _recolored(model, request, text, tick, report)
+        sampling = _Sampling(model, request, schedule, text, tick, report)
         painted = sampling.run(sampling.start(), schedule.steps)
         if schedule.pixel:
             target = sampling.target(rough=painted)
             # Up to its window the second pass would do what the first one did.
             second_pass = schedule.steps[schedule.pixel.start :]
             painted = sampling.run(sampling.way[second_pass.start], second_pass, target)
-        report.check_cancelled()
+        picture = sampling.picture(painted)
         request.keep(sampling.trajectory())
-        return sampling.picture(painted)
+        return picture
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class _Sampling:
         schedule: Schedule,
         text: Tensor,
         tick: Tick,
+        report: Report,
+        *,
+        is_shown: bool = True,
     ) -> None:
         self.way: dict[int, Tensor] = {}
         """x_t before each step."""
@@ -88,13 +93,14 @@ class _Sampling:
         self._settings = request.settings
         self.schedule = schedule
         self._tick = tick
+        self._report = report
+        self._is_shown = is_shown
         sources = [request.source, *(reference.source for reference in request.references)]
         self._conditions = model.conditions(text, sources, self._settings, schedule.times)
 
     def start(self) -> Tensor:
         """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""
-        x0 = self._model.encode(self._model.pixels(self._request.source))
-        return self._noised(x0, self.schedule.times[0])
+        return self._noised(self._source, self.schedule.times[0])
 
     def pure_noise(self) -> Tensor:
         """x_T = z_T, of which nothing of the source is left but the size."""
@@ -116,6 +122,8 @@ class _Sampling:
             x0 = adain(x0, anchor_x0)
         if step in schedule.shape:
             x0 = fuse_shape(x0, anchor_x0, *self._anchor_motion)
+        if self._is_shown:
+            self._report.preview(self._request.frame, lambda: self._rough_picture(x0))
         signal = self._model.signal_after(t, schedule.times)
         if target is None or step not in schedule.pixel:
             return signal.sqrt() * x0 + (1 - signal).sqrt() * noise
@@ -171,7 +179,24 @@ class _Sampling:
     def picture(self, x0: Tensor) -> FloatArray:
         """[H, W, 3], of the size of the source."""
         height, width = self._request.source.shape[:2]
-        return self._model.picture(self._model.decode(x0), height, width)
+        return self._model.picture(self._decode(x0), height, width)
+
+    def _rough_picture(self, x0: Tensor) -> FloatArray:
+        """[h, w, 3], in the aspect of the source."""
+        height, width = self._request.source.shape[:2]
+        cells = x0.shape[-1] * self._model.cell
+        picture = self._rough_decoder.picture(x0)
+        scale = picture.shape[1] / cells
+        return picture[: ceil(height * scale), : ceil(width * scale)]
+
+    @cached_property
+    def _rough_decoder(self) -> RoughDecoder:
+        return RoughDecoder.fitted(self._source, self._model.pixels(self._request.source))
+
+    @cached_property
+    def _source(self) -> Tensor:
+        """The x0 of the source."""
+        return self._encode(self._model.pixels(self._request.source))
 
     def trajectory(self) -> Trajectory:
         """For key frames that are painted against this one."""
@@ -180,9 +205,15 @@ class _Sampling:
         return Trajectory(self._model.identity, self.schedule.times, kept)
 
     def _encoding(self, picture: FloatArray) -> Tensor:
-        return fidelity_encoding(
-            self._model.pixels(picture), self._model.encode, self._model.decode
-        )
+        return fidelity_encoding(self._model.pixels(picture), self._encode, self._decode)
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        self._report.check_cancelled()  # it may take as long as a step
+        return self._model.encode(pixels)
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        self._report.check_cancelled()
+        return self._model.decode(latent)
 
     def _mask(self, mask: FloatArray) -> Tensor:
         return mask_of_cells(self._model.planes(mask[..., None]), self._model.cell)
@@ -198,14 +229,15 @@ class _Sampling:
 
 
 def _recolored(
-    model: StableDiffusion, request: PaintRequest, text: Tensor, tick: Tick
+    model: StableDiffusion, request: PaintRequest, text: Tensor, tick: Tick, report: Report
 ) -> PaintRequest:
     """The request with its source in the colours of a picture drawn from pure noise (5.4).
 
     That picture has the edges of the anchor, so all key frames of a shot get the same colours.
     """
     drawing = _drawing(request)
-    sampling = _Sampling(model, drawing, _schedule(model, drawing), text, tick)
+    schedule = _schedule(model, drawing)
+    sampling = _Sampling(model, drawing, schedule, text, tick, report, is_shown=False)
     drawn = sampling.picture(sampling.run(sampling.pure_noise(), sampling.schedule.steps))
     return replace(request, source=match_colors(request.source, drawn))
 
@@ -229,11 +261,11 @@ def _ticks(model: StableDiffusion, request: PaintRequest, report: Report) -> Tic
         total += total - schedule.pixel.start
     if request.settings.match_colors:
         total += len(_schedule(model, _drawing(request)).times)
-    done = count()
+    steps = count(1)
 
     def tick() -> None:
         report.check_cancelled()
-        report.progress(Stage.PAINTING, request.frame, next(done), total)
+        report.progress(Stage.PAINTING, request.frame, next(steps), total)
 
     return tick
 

@@ -25,10 +25,17 @@ class Recorder:
     cancel_after: int | None = None
     """Finished steps after which the person cancels."""
     cancelled: bool = False
+    watches: bool = False
+    """Whether somebody looks at previews."""
+    previews: list[tuple[int, FloatArray]] = field(default_factory=list)
 
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
         self.seen.append((stage, frame, step, steps))
         self.cancelled |= (stage, step) == self.cancel_at
+
+    def preview(self, frame: int, make: Callable[[], FloatArray]) -> None:
+        if self.watches:
+            self.previews.append((frame, make()))
 
     def done(self, step: Paint | Propagate | Blend, seconds: float, *, reused: bool) -> None:
         self.finished.append((step, reused))

@@ -1,6 +1,6 @@
 """Key frames painted against each other, in the store that a worker uses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +63,9 @@ class Watcher:
         self.painted: list[int] = []
 
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
+        pass
+
+    def preview(self, frame: int, make: Callable[[], FloatArray]) -> None:
         pass
 
     def done(self, step: Paint | Propagate | Blend, seconds: float, *, reused: bool) -> None:

@@ -155,7 +155,7 @@ def test_only_the_steps_that_the_strength_asks_for_are_run(
     paint: Paint, report: "Recorder", settings: TranslationSettings
 ) -> None:
     paint(replace(settings, steps=10, strength=0.3))
-    assert report.steps_of(Stage.PAINTING) == [(5, 0, 3), (5, 1, 3), (5, 2, 3)]
+    assert report.steps_of(Stage.PAINTING) == [(5, 1, 3), (5, 2, 3), (5, 3, 3)]
 
 
 @pytest.mark.parametrize("size", [(70, 45), (9, 64), (33, 130)])
@@ -172,10 +172,10 @@ def test_a_painting_has_exactly_the_size_of_its_frame(
 def test_cancelling_ends_a_painting_within_one_step(
     paint: Paint, report: "Recorder", settings: TranslationSettings
 ) -> None:
-    report.cancel_at = (Stage.PAINTING, 1)
+    report.cancel_at = (Stage.PAINTING, 2)
     with pytest.raises(CancelledError):
         paint(settings)
-    assert report.steps_of(Stage.PAINTING)[-1] == (5, 1, 3)
+    assert report.steps_of(Stage.PAINTING)[-1] == (5, 2, 3)
 
 
 def test_loading_is_reported_and_happens_once(

@@ -251,15 +251,15 @@ def test_progress_counts_both_passes_and_cancelling_ends_either_within_one_step(
     schedule = schedule_of(tiny_settings, 1000)
     first, second = len(schedule.times), len(schedule.times) - schedule.pixel.start
     shot.paint(moving[0], tiny_settings)
-    assert report.steps_of(Stage.PAINTING)[1:] == [(0, step, first) for step in range(1, first)]
+    assert report.steps_of(Stage.PAINTING)[1:] == [(0, step, first) for step in range(2, first + 1)]
     report.seen.clear()
     shot.paint(moving[1], tiny_settings)
     both = first + second
-    assert report.steps_of(Stage.PAINTING) == [(1, step, both) for step in range(both)]
-    report.cancel_at = (Stage.PAINTING, both - 2)
+    assert report.steps_of(Stage.PAINTING) == [(1, step, both) for step in range(1, both + 1)]
+    report.cancel_at = (Stage.PAINTING, both - 1)
     with pytest.raises(CancelledError):
         shot.paint(moving[2], tiny_settings)
-    assert report.steps_of(Stage.PAINTING)[-1] == (2, both - 2, both)
+    assert report.steps_of(Stage.PAINTING)[-1] == (2, both - 1, both)
 
 
 def test_a_constraint_without_a_step_to_act_in_is_told(

@@ -1,0 +1,319 @@
+"""A key frame while it is painted: seen by whoever looks, cancelled at once, and lost alone."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+from inbetween.v1.render_pb2 import CancelJobRequest, StartJobRequest
+from inbetween.v1.session_pb2 import (
+    Job,
+    JobState,
+    Session,
+    Stage,
+    WatchRequest,
+    WatchResponse,
+)
+from inbetween.v1.settings_pb2 import KeySettings, Settings, TranslationSettings
+from safetensors.numpy import load_file
+
+import server.worker
+from server.serving import RunningServer, ServerOptions, serve
+from tests.server.conftest import ENDED, QUICK, Caller, assert_ends
+
+STEP_SECONDS = 0.8
+SLOW = """
+import os, time
+import engine.translation.loading as loading
+from engine.translation.preview import RoughDecoder
+from engine.translation.stable_diffusion import StableDiffusion
+
+def slowed(kind, name):
+    whole = getattr(kind, name)
+    def slow(*arguments, **named):
+        if os.path.exists({folder!r} + "/slow " + name):
+            time.sleep({seconds})
+        return whole(*arguments, **named)
+    setattr(kind, name, slow)
+
+for name in ("predict", "encode", "decode"):
+    slowed(StableDiffusion, name)
+fitted = RoughDecoder.fitted
+def counted(*arguments):
+    open({folder!r} + "/previews were made", "w").close()
+    return fitted(*arguments)
+RoughDecoder.fitted = counted
+load = loading.load_stable_diffusion
+def load_slowly(*arguments, **named):
+    while os.path.exists({folder!r} + "/slow load"):
+        time.sleep(0.1)
+    return load(*arguments, **named)
+loading.load_stable_diffusion = load_slowly
+"""
+"""What a worker reads as it starts: the built-in model, as slow as a large one on a processor."""
+
+
+@dataclass(frozen=True)
+class SlowServer:
+    """A server whose worker takes its time where a file says so."""
+
+    running: RunningServer
+    caller: Caller
+    folder: Path
+
+    def be_slow(self, *names: str) -> None:
+        for file in self.folder.glob("slow *"):
+            file.unlink()
+        for name in names:
+            (self.folder / f"slow {name}").touch()
+
+    def open(self, clip: Path, keys: list[int], **translation: Any) -> Session:
+        usual: dict[str, Any] = {"painter": "diffusion", "prompt": "watercolour", "steps": 6}
+        settings = Settings(
+            keys=KeySettings(key_interval=0), translation=TranslationSettings(**usual | translation)
+        )
+        return self.caller.open(clip, keys, settings)
+
+    def start(self, session: Session) -> str:
+        request = StartJobRequest(session_id=session.id, keys_only=True)
+        return str(self.caller.render.StartJob(request).job.id)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[SlowServer]:
+    with tempfile.TemporaryDirectory(prefix="ib") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
+        (folder / "sitecustomize.py").write_text(SLOW.format(folder=name, seconds=STEP_SECONDS))
+        patch.setenv("PYTHONPATH", name)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        options = ServerOptions(folder / "s", folder / "l", folder / "h")
+        with serve(options) as running, grpc.insecure_channel(running.address) as channel:
+            yield SlowServer(running, Caller.on(channel), folder)
+
+
+def watched(slow: SlowServer, session: Session, *, previews: bool) -> Generator[WatchResponse]:
+    """What a watcher is told until the session's job ends."""
+    request = WatchRequest(session_id=session.id, previews=previews)
+    call: Any = slow.caller.sessions.Watch(request, timeout=120)
+    try:
+        for event in call:
+            yield event
+            if event.job.state in ENDED:
+                return
+    finally:
+        call.cancel()
+
+
+def paint(slow: SlowServer, session: Session, *, previews: bool) -> list[WatchResponse]:
+    """Paints the key frames of a session; what a watcher was told."""
+    events = watched(slow, session, previews=previews)
+    told = [next(events)]
+    slow.start(session)
+    told += events
+    assert told[-1].job.state == JobState.JOB_STATE_DONE, told[-1].job.error
+    return told
+
+
+def takes(session: Session) -> dict[str, bytes]:
+    """Pictures, and the latents that belong to them."""
+    folder = Path(session.folder).parent / "takes"
+    pictures = {path.name: path.read_bytes() for path in folder.glob("*.exr")}
+    latents = {path.name: load_file(path) for path in folder.glob("*.safetensors")}
+    assert len(pictures) == len(latents) == len(session.key_frames)
+    return pictures | {
+        f"{name} {key}": values.tobytes()
+        for name, arrays in latents.items()
+        for key, values in arrays.items()
+    }
+
+
+def test_a_take_is_the_same_whether_somebody_watched_and_unwatched_no_preview_is_made(
+    slow: SlowServer, tiny_clip: Path
+) -> None:
+    made = slow.folder / "previews were made"
+    unwatched = slow.open(tiny_clip, [0, 5])
+    told = paint(slow, unwatched, previews=False)
+    assert not any(event.HasField("preview") for event in told)
+    assert not made.exists()
+    seen = slow.open(tiny_clip, [0, 5])
+    told = paint(slow, seen, previews=True)
+    assert {event.preview.frame for event in told if event.HasField("preview")} == {0, 5}
+    assert made.exists()
+    assert takes(seen) == takes(unwatched)
+
+
+def test_a_preview_is_small_comes_while_its_frame_is_painted_and_is_gone_with_the_take(
+    slow: SlowServer, tiny_clip: Path
+) -> None:
+    slow.be_slow("predict")
+    session = slow.open(tiny_clip, [3])
+    told = paint(slow, session, previews=True)
+    job = Job()
+    seen = []
+    for event in told:
+        if event.HasField("job"):
+            job = event.job
+        elif event.HasField("preview"):
+            assert (job.stage, job.frame) == (Stage.STAGE_PAINTING, event.preview.frame)
+            seen.append(event.preview)
+    assert len(seen) >= 3
+    for preview in seen:
+        picture = cv2.imdecode(np.frombuffer(preview.picture, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape == (16, 24, 3)
+        assert len(preview.picture) < 20_000
+    assert slow.running.jobs.preview(session.id) is None
+
+
+def test_who_comes_late_sees_the_newest_preview_and_previews_end_with_the_last_who_looks(
+    slow: SlowServer, tiny_clip: Path
+) -> None:
+    slow.be_slow("predict")
+    session = slow.open(tiny_clip, [3], steps=12, strength=1.0)
+    first = watched(slow, session, previews=True)
+    next(first)
+    job_id = slow.start(session)
+    list(_until_preview(first, 2))
+    late = watched(slow, session, previews=True)
+    (newest,) = _until_preview(late, 1)
+    assert newest == slow.running.jobs.preview(session.id)
+    first.close()
+    late.close()
+    time.sleep(2 * STEP_SECONDS)
+    last = slow.running.jobs.preview(session.id)
+    time.sleep(2 * STEP_SECONDS)
+    assert slow.running.jobs.preview(session.id) is last
+    slow.caller.render.CancelJob(CancelJobRequest(job_id=job_id))
+
+
+def _until_preview(events: Iterator[WatchResponse], count: int) -> Iterator[Any]:
+    for event in events:
+        if event.HasField("preview"):
+            yield event.preview
+            count -= 1
+        if not count:
+            return
+
+
+def test_steps_are_counted_from_the_first_to_the_last_and_the_fraction_grows_with_them(
+    slow: SlowServer, tiny_clip: Path
+) -> None:
+    slow.be_slow("predict")
+    told = paint(slow, slow.open(tiny_clip, [3]), previews=False)
+    painting = [e.job for e in told if e.job.stage == Stage.STAGE_PAINTING and e.job.steps]
+    steps = painting[-1].steps
+    assert {job.step for job in painting} == set(range(1, steps + 1))
+    fractions = [event.job.fraction for event in told if event.HasField("job")]
+    assert fractions == sorted(fractions)
+    assert len(set(fractions)) >= steps
+
+
+def has_come_to(job: Job, step: int) -> bool:
+    """A step below 0 is counted from the last one, 0 is the time before the first one."""
+    if not step or not job.steps:
+        return not step
+    return job.step >= (step if step > 0 else job.steps + 1 + step)
+
+
+@pytest.mark.parametrize(
+    ("slowed", "keys", "settings", "at_step"),
+    [
+        ("predict", [3], {"steps": 30}, 3),
+        ("predict", [0, 3], {"steps": 12}, -3),  # from the last one: in the second pass
+        ("predict", [3], {"steps": 30, "match_colors": True}, 4),
+        ("encode", [3], {}, 0),
+        # Between both passes: what the first one made is decoded and encoded five times.
+        ("predict encode decode", [0, 3], {"steps": 6, "strength": 1.0}, 6),
+        ("predict decode", [3], {}, -1),
+    ],
+    ids=[
+        "first pass",
+        "second pass",
+        "drawing of the colours",
+        "encoding",
+        "between the passes",
+        "decoding",
+    ],
+)
+def test_a_cancelled_painting_ends_within_a_step_and_its_worker_paints_the_next(
+    slow: SlowServer,
+    tiny_clip: Path,
+    slowed: str,
+    keys: list[int],
+    settings: dict[str, Any],
+    at_step: int,
+) -> None:
+    slow.be_slow()
+    paint(slow, slow.open(tiny_clip, [1], steps=1), previews=False)  # the worker has its model
+    worker = slow.running.jobs.worker_process_id
+    session = slow.open(tiny_clip, keys, **settings)
+    for key in keys[:-1]:
+        slow.caller.run(session.id, (key, key), keys_only=True)
+    slow.be_slow(*slowed.split())
+    cancelled = 0.0
+    for job in slow.caller.follow(session.id, keys_only=True):
+        is_there = job.stage == Stage.STAGE_PAINTING and job.frame == keys[-1]
+        if is_there and has_come_to(job, at_step) and not cancelled:
+            slow.caller.render.CancelJob(CancelJobRequest(job_id=job.id))
+            cancelled = time.monotonic()
+    seconds = time.monotonic() - cancelled
+    assert job.state == JobState.JOB_STATE_CANCELLED
+    assert seconds < 2 * STEP_SECONDS
+    slow.be_slow()
+    again = slow.caller.run(session.id, keys_only=True)
+    assert (again.state, again.done.paintings) == (JobState.JOB_STATE_DONE, 1)
+    assert slow.running.jobs.worker_process_id == worker
+
+
+def test_a_cancelled_job_whose_worker_comes_to_no_step_ends_all_the_same(
+    slow: SlowServer, tiny_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.worker, "PATIENCE_SECONDS", 1.0)
+    if worker := slow.running.jobs.worker_process_id:
+        os.kill(worker, signal.SIGKILL)  # the next one has to load its model
+        assert_ends(worker)
+    slow.be_slow("load")
+    session = slow.open(tiny_clip, [3], steps=1)
+    cancelled = 0.0
+    for job in slow.caller.follow(session.id, keys_only=True):
+        if job.stage == Stage.STAGE_LOADING_MODEL and not cancelled:
+            slow.caller.render.CancelJob(CancelJobRequest(job_id=job.id))
+            cancelled = time.monotonic()
+    assert (job.state, job.error) == (JobState.JOB_STATE_CANCELLED, "")
+    assert time.monotonic() - cancelled < 3
+    slow.be_slow()
+    assert slow.caller.run(session.id, keys_only=True).state == JobState.JOB_STATE_DONE
+
+
+def test_a_worker_killed_while_it_paints_costs_that_job_only(
+    slow: SlowServer, tiny_clip: Path
+) -> None:
+    slow.be_slow("predict")
+    session = slow.open(tiny_clip, [0, 5])
+    other = slow.caller.open(tiny_clip, [2], QUICK)
+    waiting = ""
+    for job in slow.caller.follow(session.id, keys_only=True):
+        if job.frame == 5 and job.step >= 2 and not waiting:
+            waiting = slow.start(other)
+            worker = slow.running.jobs.worker_process_id
+            assert worker is not None
+            os.kill(worker, signal.SIGKILL)
+    assert job.state == JobState.JOB_STATE_FAILED
+    assert job.error.startswith("The render process was killed")
+    ended = partial(slow.running.jobs.get, waiting)
+    deadline = time.monotonic() + 60
+    while ended().state not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ended().state == JobState.JOB_STATE_DONE
+    slow.be_slow()
+    again = slow.caller.run(session.id, keys_only=True)
+    assert (again.done.paintings, again.reused.paintings) == (1, 1)
