@@ -1,12 +1,17 @@
 """The source as the method sees it: pictures in painting space, and how they move."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import cv2
+import numpy as np
+
+from engine.errors import InvalidValueError
 from engine.media.color import to_painting_space
-from engine.media.source import FrameSource
+from engine.media.source import FrameSource, open_source
 from engine.motion.flow import FlowEstimator
 from engine.types import FloatArray, Flow, Frame
 
@@ -32,6 +37,8 @@ class Footage:
         self._flow = lru_cache(flows)(
             lambda first, second: estimator.estimate(self._rgb(first), self._rgb(second))
         )
+        self._clip = source.clip
+        self._movies: dict[str, FrameSource] = {}
         self._thread = ThreadPoolExecutor(1, "footage")
 
     def __enter__(self) -> Self:
@@ -44,6 +51,8 @@ class Footage:
         trace: TracebackType | None,
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
+        for movie in self._movies.values():
+            movie.close()
 
     def frame(self, index: int) -> Frame:
         """The frame in the clip's own colour space."""
@@ -56,6 +65,32 @@ class Footage:
     def flow(self, first: int, second: int) -> Flow:
         """The flow from one frame to another."""
         return self._thread.submit(self._flow, first, second).result()
+
+    def control_picture(self, movie: str, index: int) -> FloatArray:
+        """The frame of a control movie that belongs to a frame: [H, W, 3] of the clip's size.
+
+        Raises InvalidValueError where the movie is too short, and what `open_source` does.
+        """
+        return self._thread.submit(partial(self._control_picture, movie, index)).result()
+
+    def _control_picture(self, movie: str, index: int) -> FloatArray:
+        if movie not in self._movies:
+            self._movies[movie] = open_source(Path(movie).expanduser())
+        source = self._movies[movie]
+        frames = source.clip.frame_range
+        wanted = frames.first + index - self._clip.frame_range.first
+        if wanted not in frames:
+            raise InvalidValueError(
+                f"The control movie {movie} has {len(frames.indices)} frames and none for frame "
+                f"{index}: give one as long as the clip."
+            )
+        size = self._clip.size
+        picture = cv2.resize(
+            to_painting_space(source.read(wanted)),
+            (size.width, size.height),
+            interpolation=cv2.INTER_AREA,
+        )
+        return np.ascontiguousarray(picture, np.float32)
 
     def expect(self, first: int, second: int) -> None:
         """Says that the flows between two frames will be asked for.

@@ -19,7 +19,7 @@ from engine.plan import Address, Blend, Interval, Paint, Painted, Plan, Propagat
 from engine.propagation.carry import Carrier
 from engine.propagation.parameters import synthesis_parameters
 from engine.report import Report, Stage
-from engine.settings import PropagationSettings, RenderSettings
+from engine.settings import MOVIE, PropagationSettings, RenderSettings, TranslationSettings
 from engine.translation.painter import PaintRequest, Reference, Trajectory
 from engine.translation.painters import painter_named
 from engine.types import Drift, FloatArray, Frame, Precision
@@ -189,8 +189,9 @@ class _Work:
             step.frame,
             self._footage.rgb(step.frame),
             step.settings,
-            tuple(self._reference(step.frame, painted) for painted in step.references),
+            tuple(self._reference(step, painted) for painted in step.references),
             keep=partial(self._store.save_trajectory, step.address),
+            control_picture=self._control_picture(step.settings, step.frame),
         )
         if following is not None and not self._store.has(following.address):
             for painted in following.references:
@@ -198,8 +199,14 @@ class _Work:
         pixels = painter_named(step.settings.painter).paint(request, self._report)
         return StoredPicture(pixels, drift=_drift(pixels, request))
 
-    def _reference(self, frame: int, painted: Painted) -> Reference:
-        """What `frame` needs of another key frame to be painted against it."""
+    def _control_picture(self, settings: TranslationSettings, frame: int) -> FloatArray | None:
+        if all(control.image != MOVIE for control in settings.controls):
+            return None
+        return self._footage.control_picture(settings.control_movie, frame)
+
+    def _reference(self, step: Paint, painted: Painted) -> Reference:
+        """What a key frame needs of another one to be painted against it."""
+        frame = step.frame
         take, source = self._store.load(painted.take).pixels, self._footage.rgb(painted.frame)
         if take.shape != source.shape:
             raise InvalidValueError(
@@ -210,7 +217,8 @@ class _Work:
         flow = self._footage.flow(frame, painted.frame)
         occlusion = occlusion_mask(flow, self._footage.flow(painted.frame, frame))
         trajectory = self._store.load_trajectory(painted.take)
-        return Reference(take, source, flow, occlusion, trajectory)
+        control_picture = self._control_picture(step.settings, painted.frame)
+        return Reference(take, source, flow, occlusion, trajectory, control_picture)
 
 
 def _drift(take: FloatArray, request: PaintRequest) -> Drift | None:

@@ -48,6 +48,8 @@ class Recipe:
     text: str
     paints_against_others: bool = False
     """The painter looks at the anchor and the previous key frame (section 4.1)."""
+    depends_on_frame: bool = False
+    """The number of the frame decides too, and not only what it shows."""
 
 
 @dataclass(frozen=True)
@@ -365,6 +367,7 @@ class _Builder:
             "take",
             recipe=recipe.text,
             source=self._digests[key.index],
+            frame=key.index if recipe.depends_on_frame else None,
             color_space=self._color_space,
             flow=self._flow_recipe if recipe.paints_against_others else None,
         )

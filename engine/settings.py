@@ -5,8 +5,14 @@ by name and default by default.
 """
 
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from engine.errors import InvalidValueError
+
+CONTROLNETS = ("controlnet", "controlnet_2")
+"""The settings that name a ControlNet each, and begin the names of what belongs to it."""
+MOVIE = "movie"
+"""The image of a ControlNet that comes from the control movie and not from the source."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,19 @@ class SourceSettings:
 
 
 @dataclass(frozen=True)
+class ControlSettings:
+    """One ControlNet that is in use."""
+
+    name: str
+    """Of the setting that names it."""
+    controlnet: str
+    image: str
+    weight: float
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
 class TranslationSettings:
     """How key frames are painted (section 4.1)."""
 
@@ -32,11 +51,26 @@ class TranslationSettings:
     negative_prompt: str = ""
     strength: float = 0.6
     seed: int = 0
+    sampler: str = "ddim"
     steps: int = 20
     guidance_scale: float = 0.0
     model: str = "pocket"
+    vae: str = ""
+    loras: str = ""
+    embeddings: str = ""
+    freeu: bool = False
     controlnet: str = "pocket"
+    controlnet_image: str = "canny"
     controlnet_weight: float = 0.7
+    controlnet_begin: float = 0.0
+    controlnet_end: float = 1.0
+    controlnet_2: str = ""
+    controlnet_2_image: str = "tile"
+    controlnet_2_weight: float = 0.7
+    controlnet_2_begin: float = 0.0
+    controlnet_2_end: float = 1.0
+    depth_model: str = "depth-anything/Depth-Anything-V2-Small-hf"
+    control_movie: str = ""
     cross_frame_attention: str = "decoder"
     shape_fusion: bool = True
     pixel_fusion: bool = True
@@ -55,6 +89,39 @@ class TranslationSettings:
                 f"pixel_fusion_begin is {self.pixel_fusion_begin:.10g}: choose less than "
                 f"pixel_fusion_end, which is {self.pixel_fusion_end:.10g}."
             )
+        for control in self.controls:
+            if control.begin >= control.end:
+                raise InvalidValueError(
+                    f"{control.name}_begin is {control.begin:.10g}: choose less than "
+                    f"{control.name}_end, which is {control.end:.10g}."
+                )
+        if any(control.image == MOVIE for control in self.controls) and not self.control_movie:
+            raise InvalidValueError(
+                "A ControlNet looks at the control movie, and control_movie is empty: name a movie "
+                "or numbered pictures, or choose another image for it."
+            )
+        for one, other in combinations(self.controls, 2):
+            if one.image == other.image:
+                raise InvalidValueError(
+                    f"{one.name}_image and {other.name}_image are both {one.image}: choose another "
+                    f"one for {other.name}, or leave {other.name} empty."
+                )
+
+    @property
+    def controls(self) -> tuple[ControlSettings, ...]:
+        """The ControlNets that are in use."""
+        return tuple(
+            ControlSettings(
+                name,
+                getattr(self, name),
+                getattr(self, f"{name}_image"),
+                getattr(self, f"{name}_weight"),
+                getattr(self, f"{name}_begin"),
+                getattr(self, f"{name}_end"),
+            )
+            for name in CONTROLNETS
+            if getattr(self, name)
+        )
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Painting by Stable Diffusion 1.5 with a ControlNet: which model, and what a painting depends on.
+"""Painting by Stable Diffusion 1.5: which models, and what a painting depends on.
 
 The sampler is in `sampler.py`, which is imported with torch when the first key frame is painted.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -14,45 +14,79 @@ from engine.errors import InvalidValueError
 from engine.graphics_card import graphics_card
 from engine.plan import Recipe
 from engine.report import Report, Stage
-from engine.settings import TranslationSettings
-from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
+from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
+from engine.translation.add_ons import inversions_of, loras_of
+from engine.translation.control_images import image_identity
+from engine.translation.model_files import (
+    BASE,
+    CONTROLNET,
+    LORA,
+    POCKET,
+    VAE,
+    file_facts,
+    find_files,
+    find_weights,
+    identity,
+)
 from engine.translation.painter import PaintRequest
 from engine.translation.vocabulary import vocabulary_of
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
+    from engine.translation.lora import LoraMixer
     from engine.translation.stable_diffusion import StableDiffusion
 
-_OF_MODELS = ("painter", "model", "controlnet")
-"""Settings for which the files of the models stand."""
+_OF_MODELS = ("painter", "model", "vae", "loras", "embeddings", "depth_model", "control_movie")
+"""Settings for which the files that they name stand."""
 _LIBRARIES = ("torch", "diffusers", "transformers")
-_USUAL_GUIDANCE_SCALE = 7.5
+_USUAL_GUIDANCE_SCALE = {"ddim": 7.5, "lcm": 1.0}
 """Of Stable Diffusion."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model in memory."""
+
+    networks: Mapping[str, object]
+    """What identifies it."""
+    model: "StableDiffusion"
+    mixer: "LoraMixer"
 
 
 class DiffusionPainter:
     """Paints with Stable Diffusion 1.5, one key frame at a time, and keeps its model loaded."""
 
     def __init__(self) -> None:
-        self._model: StableDiffusion | None = None
-        self._loaded: Mapping[str, object] = {}
+        self._loaded: _Loaded | None = None
 
     def recipe(self, settings: TranslationSettings) -> Recipe:
         settings = _as_the_model_takes_them(settings)
-        values = {name: value for name, value in asdict(settings).items() if name not in _OF_MODELS}
-        if not settings.controlnet:
-            del values["controlnet_weight"]
+        _check_pocket(settings)
+        values = {
+            name: value
+            for name, value in asdict(settings).items()
+            if name not in _OF_MODELS and not name.startswith(CONTROLNETS)
+        }
         return Recipe(
             json.dumps(
                 {
                     "painter": "diffusion",
                     **values,
-                    "models": _identities(settings),
+                    "models": _networks(settings),
+                    "controls": [
+                        [*astuple(control)[2:], image_identity(control.image, settings)]
+                        for control in settings.controls
+                    ],
+                    "loras": _loras(settings),
+                    "inversions": {
+                        word: file_facts(file) for word, file in inversions_of(settings).items()
+                    },
                     "device": graphics_card() or "cpu",
                     "libraries": {name: version(name) for name in _LIBRARIES},
                 }
             ),
             paints_against_others=_paints_against_others(settings),
+            depends_on_frame=any(control.image == MOVIE for control in settings.controls),
         )
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
@@ -67,22 +101,30 @@ class DiffusionPainter:
         return translate(model, request, report)
 
     def _model_for(self, request: PaintRequest, report: Report) -> "StableDiffusion":
-        wanted = _identities(request.settings)
-        if self._model is None or self._loaded != wanted:
+        settings = request.settings
+        _check_pocket(settings)
+        wanted = _networks(settings)
+        if self._loaded is None or self._loaded.networks != wanted:
             report.progress(Stage.LOADING_MODEL, request.frame)
-            self._model = None  # first: its memory is needed for the next one
-            self._model = _load(request.settings)
-            self._loaded = wanted
-        return self._model
+            self._loaded = None  # first: its memory is needed for the next one
+            self._loaded = _load(settings)
+        loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
+        self._loaded.mixer.use(loras, _loras(settings))
+        return self._loaded.model
 
 
-def _load(settings: TranslationSettings) -> "StableDiffusion":
+def _load(settings: TranslationSettings) -> _Loaded:
+    networks = _networks(settings)
     model = find_files(BASE, settings.model)
-    controlnets = [find_files(CONTROLNET, settings.controlnet)] if settings.controlnet else []
+    vae = find_files(VAE, settings.vae) if settings.vae else None
+    controlnets = [find_files(CONTROLNET, control.controlnet) for control in settings.controls]
     from engine.translation.loading import load_stable_diffusion
+    from engine.translation.lora import LoraMixer
 
-    name = blake2b(json.dumps(identity(BASE, settings.model)).encode(), digest_size=16).hexdigest()
-    return load_stable_diffusion(name, model, controlnets, card=graphics_card())
+    latents = json.dumps([networks["model"], networks["vae"]])
+    name = blake2b(latents.encode(), digest_size=16).hexdigest()
+    loaded = load_stable_diffusion(name, model, vae, controlnets, card=graphics_card())
+    return _Loaded(networks, loaded, LoraMixer(loaded))
 
 
 def _paints_against_others(settings: TranslationSettings) -> bool:
@@ -93,7 +135,7 @@ def _paints_against_others(settings: TranslationSettings) -> bool:
 def _as_the_model_takes_them(settings: TranslationSettings) -> TranslationSettings:
     """With the words that the model understands, and its own guidance scale in place of 0."""
     vocabulary = vocabulary_of(settings.model)
-    usual = vocabulary.guidance_scale if vocabulary else _USUAL_GUIDANCE_SCALE
+    usual = vocabulary.guidance_scale if vocabulary else _USUAL_GUIDANCE_SCALE[settings.sampler]
     return replace(
         settings,
         prompt=vocabulary.understood(settings.prompt) if vocabulary else settings.prompt,
@@ -101,15 +143,35 @@ def _as_the_model_takes_them(settings: TranslationSettings) -> TranslationSettin
     )
 
 
-def _identities(settings: TranslationSettings) -> Mapping[str, object]:
-    """Of the models; InvalidValueError where they do not belong together."""
-    identities = {"model": identity(BASE, settings.model)}
-    if settings.controlnet:
-        identities["controlnet"] = identity(CONTROLNET, settings.controlnet)
-        if (settings.controlnet == POCKET) != (settings.model == POCKET):
+def _networks(settings: TranslationSettings) -> Mapping[str, object]:
+    """What identifies all that has to be loaded."""
+    return {
+        "model": identity(BASE, settings.model),
+        "vae": identity(VAE, settings.vae) if settings.vae else None,
+        "controlnets": [identity(CONTROLNET, control.controlnet) for control in settings.controls],
+    }
+
+
+def _loras(settings: TranslationSettings) -> list[object]:
+    return [[identity(LORA, lora.name), lora.weight] for lora in loras_of(settings)]
+
+
+def _check_pocket(settings: TranslationSettings) -> None:
+    """Raises InvalidValueError for what does not fit the built-in model, or it alone."""
+    for control in settings.controls:
+        if (control.controlnet == POCKET) != (settings.model == POCKET):
             raise InvalidValueError(
-                f'The ControlNet "{settings.controlnet}" does not fit the model '
+                f'The ControlNet "{control.controlnet}" does not fit the model '
                 f'"{settings.model}": choose {POCKET} for both, or Stable Diffusion 1.5 for both, '
                 "or no ControlNet."
             )
-    return identities
+        if control.controlnet == POCKET and control.image != "canny":
+            raise InvalidValueError(
+                f"{control.name}_image is {control.image}: the built-in ControlNet looks at canny "
+                "edges, choose canny."
+            )
+    if settings.model == POCKET and settings.sampler == "lcm":
+        raise InvalidValueError(
+            "sampler is lcm: the built-in model was not made for it, choose ddim. A draft is "
+            "8 steps of that."
+        )

@@ -5,19 +5,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline
+from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers import logging as transformers_logging
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
+from engine.translation.architecture import check_base
+from engine.translation.control_images import ControlImages
 from engine.translation.model_files import ModelFiles
 from engine.translation.stable_diffusion import ControlNet, StableDiffusion
 
 
 def load_stable_diffusion(
-    identity: str, model: ModelFiles, controlnets: Sequence[ModelFiles], card: str | None
+    identity: str,
+    model: ModelFiles,
+    vae: ModelFiles | None,
+    controlnets: Sequence[ModelFiles],
+    card: str | None,
 ) -> StableDiffusion:
     """Loads a model: on the graphics card in half precision, without one in full precision.
 
@@ -35,13 +41,18 @@ def load_stable_diffusion(
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+    check_base(model)
     with _loading_errors(model):
         pipeline = _load_pipeline(model, dtype)
         _check_architecture(pipeline, model)
+    if vae is not None:
+        with _loading_errors(vae):
+            pipeline.vae = load_part(AutoencoderKL, vae, dtype)
+            _check_vae(pipeline, vae)
     loaded = []
     for files in controlnets:
         with _loading_errors(files):
-            network = _load_controlnet(files, dtype)
+            network = load_part(ControlNetModel, files, dtype)
             _check_controlnet(network, pipeline.unet, files)
             loaded.append(_in_two_parts(network.to(device, memory_format=layout).eval()))
     with _loading_errors(model):
@@ -52,6 +63,7 @@ def load_stable_diffusion(
             text_encoder=pipeline.text_encoder.to(device).eval(),
             tokenizer=pipeline.tokenizer,
             controlnets=tuple(loaded),
+            control_images=ControlImages(device),
             signal=pipeline.scheduler.alphas_cumprod.double(),
             prediction=pipeline.scheduler.config.prediction_type,
         )
@@ -68,13 +80,12 @@ def _load_pipeline(model: ModelFiles, dtype: torch.dtype) -> Any:
     )
 
 
-def _load_controlnet(model: ModelFiles, dtype: torch.dtype) -> Any:
+def load_part(network: Any, model: ModelFiles, dtype: torch.dtype) -> Any:
+    """A network that is a model by itself."""
     options = {"dtype": dtype, "local_files_only": True}
     if model.single_file is None:
-        return ControlNetModel.from_pretrained(model.folder, use_safetensors=True, **options)
-    return ControlNetModel.from_single_file(
-        str(model.single_file), config=str(model.folder), **options
-    )
+        return network.from_pretrained(model.folder, use_safetensors=True, **options)
+    return network.from_single_file(str(model.single_file), config=str(model.folder), **options)
 
 
 def _in_two_parts(network: Any) -> ControlNet:
@@ -93,7 +104,17 @@ def _check_architecture(pipeline: Any, model: ModelFiles) -> None:
     if not fits:
         raise ModelUnavailableError(
             f"{model.single_file or model.folder} is no Stable Diffusion 1.5 model for whole "
-            "pictures (an inpainting or SDXL model perhaps): choose another model."
+            "pictures: choose another model."
+        )
+
+
+def _check_vae(pipeline: Any, vae: ModelFiles) -> None:
+    """The latents of the model must be those of the VAE."""
+    channels, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
+    if channels != wanted:
+        raise ModelUnavailableError(
+            f"The VAE {vae.single_file or vae.folder} has latents of {channels} channels, and the "
+            f"model of {wanted}: choose a VAE that was made for this kind of model, or none."
         )
 
 
@@ -128,6 +149,6 @@ def _loading_errors(model: ModelFiles) -> Iterator[None]:
     ) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnavailableError(
-            f"{model.single_file or model.folder} could not be loaded as a Stable Diffusion 1.5 "
-            f"model ({reason}): choose another one, or download it again."
+            f"{model.single_file or model.folder} could not be loaded as what it should be, for "
+            f"Stable Diffusion 1.5 ({reason}): choose another one, or download it again."
         ) from error

@@ -4,9 +4,9 @@ Only .safetensors are loaded: other weight files can run code.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from glob import escape
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
@@ -17,32 +17,36 @@ POCKET = "pocket"
 """The name of the model that comes with Inbetween; as a ControlNet, the one that belongs to it."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_NUMBER = re.compile(r"%0?\d*d|#+")
 _SUFFIXES = (".json", ".txt", ".safetensors")
-_CONFIGS = ("*.json", "*.txt")
+_FILES = ("*.json", "*.txt", "*.safetensors")
+_CARD = "README.md"
 _OTHER_WEIGHTS = ("*.fp16.*", "*.non_ema.*")
 
 
 @dataclass(frozen=True)
 class ModelKind:
-    """One of the two models a painting needs."""
+    """What a model is there for."""
 
     setting: str
     """The name of its setting."""
-    parts: tuple[str, ...]
+    parts: tuple[str, ...] = (".",)
     """The folders inside its folder in diffusers layout that hold weights."""
-    others: tuple[str, ...]
+    others: tuple[str, ...] = ()
     """The folders beside them that hold none."""
-    standard: str
-    """The hub name whose configuration fits the single files of this kind."""
+    configuration: str = ""
+    """Where in `sd15` the configuration of its single files lies; empty: it has no single files."""
+    built_in: str = ""
+    """Where in `pocket_model` the built-in one lies; empty: there is none."""
 
 
 BASE = ModelKind(
-    "model",
-    ("unet", "vae", "text_encoder"),
-    ("tokenizer", "scheduler"),
-    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "model", ("unet", "vae", "text_encoder"), ("tokenizer", "scheduler"), ".", built_in="."
 )
-CONTROLNET = ModelKind("controlnet", (".",), (), "lllyasviel/control_v11p_sd15_canny")
+CONTROLNET = ModelKind("controlnet", configuration="controlnet", built_in="controlnet")
+VAE = ModelKind("vae", configuration="vae")
+DEPTH = ModelKind("depth_model")
+LORA = ModelKind("LoRA", configuration=".")
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,32 @@ def identity(kind: ModelKind, model: str) -> object:
 
     Raises ModelUnavailableError for what can be none of them.
     """
-    if model == POCKET:
+    if model == POCKET and kind.built_in:
         return [POCKET, _pocket_digest(kind)]
     path = Path(model).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
-        return [str(path), *(_file_facts(file) for file in files)]
+        return [str(path), *(file_facts(file) for file in files)]
     if path.is_file():
-        return [str(path), _file_facts(path)]
+        check_safe(kind.setting, path)
+        return [str(path), file_facts(path)]
     if _HUB_NAME.fullmatch(model):
         return model
     raise ModelUnavailableError(
         f'The {kind.setting} "{model}" does not exist: give a folder in diffusers layout, a '
-        f".safetensors file, a hub name such as owner/name, or {POCKET}, the built-in one."
+        ".safetensors file, or a hub name such as owner/name"
+        + (f", or {POCKET}, the built-in one." if kind.built_in else ".")
     )
+
+
+def pictures_identity(name: str) -> object:
+    """What identifies a movie, or numbered pictures such as pose.%04d.png: its files by name, size
+    and time of change.
+    """
+    path = Path(name).expanduser()
+    pieces = _NUMBER.split(path.name)
+    found = sorted(path.parent.glob("*".join(map(escape, pieces))))
+    return [str(path), *(file_facts(file) for file in found)]
 
 
 def find_files(kind: ModelKind, model: str) -> ModelFiles:
@@ -83,17 +99,51 @@ def find_files(kind: ModelKind, model: str) -> ModelFiles:
     Raises ModelUnavailableError for a model that is missing or incomplete.
     """
     path = Path(model).expanduser()
-    if model == POCKET:
-        found = ModelFiles(_pocket_folder(kind))
+    if model == POCKET and kind.built_in:
+        found = ModelFiles(pocket_folder() / kind.built_in)
     elif path.is_dir():
         found = ModelFiles(path)
     elif path.is_file():
         found = _beside(kind, path)
     else:
         identity(kind, model)
-        found = ModelFiles(_from_hub(kind, model, (*_CONFIGS, "*.safetensors")))
+        found = ModelFiles(_from_hub(kind, model))
     _check_complete(kind, model, found)
     return found
+
+
+def find_weights(kind: ModelKind, name: str) -> Path:
+    """The one file of a model that has no configuration, downloaded where it is a hub name.
+
+    Raises ModelUnavailableError where there is none or more than one.
+    """
+    identity(kind, name)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    folder = path if path.is_dir() else _from_hub(kind, name)
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "no .safetensors file"
+        raise ModelUnavailableError(
+            f'The {kind.setting} "{name}" is to be one file, and {folder} holds {names}: name one '
+            "file."
+        )
+    return found[0]
+
+
+def check_safe(what: str, weights: Path) -> None:
+    """Raises ModelUnavailableError for a kind of file that can run code."""
+    if weights.suffix != ".safetensors":
+        raise ModelUnavailableError(
+            f'The {what} "{weights}" is not a .safetensors file: convert it first, other weight '
+            "files can run code and are not loaded."
+        )
+
+
+def standard_folder() -> Path:
+    """The configuration of Stable Diffusion 1.5, without weights."""
+    return Path(str(files("engine.translation") / "sd15"))
 
 
 def pocket_folder() -> Path:
@@ -101,14 +151,10 @@ def pocket_folder() -> Path:
     return Path(str(files("engine.translation") / "pocket_model"))
 
 
-def _pocket_folder(kind: ModelKind) -> Path:
-    return pocket_folder() / "controlnet" if kind is CONTROLNET else pocket_folder()
-
-
 @cache
 def _pocket_digest(kind: ModelKind) -> str:
     """Of all files that a painting depends on, with their names."""
-    folder = _pocket_folder(kind)
+    folder = pocket_folder() / kind.built_in
     digest = blake2b(digest_size=16)
     for part in (*kind.parts, *kind.others):
         for file in sorted(path for path in (folder / part).glob("*") if path.is_file()):
@@ -117,35 +163,27 @@ def _pocket_digest(kind: ModelKind) -> str:
     return digest.hexdigest()
 
 
-def _file_facts(file: Path) -> list[object]:
+def file_facts(file: Path) -> list[object]:
     facts = file.stat()
     return [str(file), facts.st_size, facts.st_mtime_ns]
 
 
 def _beside(kind: ModelKind, weights: Path) -> ModelFiles:
     """A single file holds weights only: its configuration lies in the folder of the same name, or
-    is that of the standard model.
+    is that of Stable Diffusion 1.5.
     """
-    if weights.suffix != ".safetensors":
+    if not kind.configuration:
         raise ModelUnavailableError(
-            f'The {kind.setting} "{weights}" is not a .safetensors file: convert it first, other '
-            "weight files can run code and are not loaded."
+            f'The {kind.setting} "{weights}" is a file: give the folder with its configuration.'
         )
+    check_safe(kind.setting, weights)
     folder = weights.with_suffix("")
-    if folder.is_dir():
-        return ModelFiles(folder, weights)
-    try:
-        return ModelFiles(_from_hub(kind, kind.standard, _CONFIGS), weights)
-    except ModelUnavailableError as error:
-        wanted = ", ".join(kind.others + kind.parts) if kind.others else "config.json"
-        raise ModelUnavailableError(
-            f'The {kind.setting} "{weights}" holds weights only, and its configuration could not '
-            f"be had from {kind.standard}: connect to the internet once, or put a folder "
-            f'"{folder}" beside it with the configuration ({wanted}) of that model.'
-        ) from error
+    return ModelFiles(
+        folder if folder.is_dir() else standard_folder() / kind.configuration, weights
+    )
 
 
-def _from_hub(kind: ModelKind, name: str, patterns: Sequence[str]) -> Path:
+def _from_hub(kind: ModelKind, name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -154,8 +192,8 @@ def _from_hub(kind: ModelKind, name: str, patterns: Sequence[str]) -> Path:
         return Path(
             snapshot_download(
                 name,
-                allow_patterns=[f"{folder}{pattern}" for folder in folders for pattern in patterns]
-                + ["model_index.json"],
+                allow_patterns=[f"{folder}{pattern}" for folder in folders for pattern in _FILES]
+                + ["model_index.json", _CARD],
                 ignore_patterns=list(_OTHER_WEIGHTS),
             )
         )
@@ -182,6 +220,5 @@ def _check_complete(kind: ModelKind, model: str, files: ModelFiles) -> None:
     if missing:
         raise ModelUnavailableError(
             f'The {kind.setting} "{model}" is incomplete: {files.folder} lacks '
-            f"{', '.join(missing)}. Give a Stable Diffusion 1.5 model in diffusers layout, with "
-            "weights as .safetensors."
+            f"{', '.join(missing)}. Give a model in diffusers layout, with weights as .safetensors."
         )

@@ -23,6 +23,20 @@ class Trajectory:
     """[len(times), C, h, w], in the precision in which the model computes."""
 
 
+class View(Protocol):
+    """A frame as a ControlNet may look at it."""
+
+    @property
+    def source(self) -> FloatArray:
+        """[H, W, 3], painting space."""
+
+    @property
+    def control_picture(self) -> FloatArray | None:
+        """[H, W, 3], painting space: its frame of the control movie, where the settings ask for
+        it.
+        """
+
+
 @dataclass(frozen=True)
 class Reference:
     """A take that a key frame is painted against."""
@@ -37,6 +51,7 @@ class Reference:
     """[H, W]: 1 where the frame that is painted shows what the frame of the take does not."""
     trajectory: Trajectory | None = None
     """None for a picture of another origin."""
+    control_picture: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class PaintRequest:
     says that it paints against others."""
     keep: Callable[[Trajectory], None] = lambda _: None
     """Takes what the painter wants to have again when others are painted against this take."""
+    control_picture: FloatArray | None = None
 
 
 class KeyFramePainter(Protocol):

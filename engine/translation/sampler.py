@@ -14,7 +14,9 @@ from engine.errors import OutOfMemoryError
 from engine.report import Report, Stage
 from engine.translation.attention import use_cross_frame_attention
 from engine.translation.colors import match_colors
+from engine.translation.consistency import consistent
 from engine.translation.fidelity import fidelity_encoding
+from engine.translation.freeu import use_freeu
 from engine.translation.fusion import (
     adain,
     displacement_of_cells,
@@ -23,11 +25,11 @@ from engine.translation.fusion import (
     mask_of_cells,
     overlay,
 )
-from engine.translation.painter import PaintRequest, Trajectory
+from engine.translation.painter import PaintRequest, Trajectory, View
 from engine.translation.preview import RoughDecoder
 from engine.translation.references import ReferenceLatents, encoded, retraced
 from engine.translation.schedule import Schedule, schedule_of
-from engine.translation.stable_diffusion import StableDiffusion, shared_noise
+from engine.translation.stable_diffusion import Conditions, StableDiffusion, shared_noise
 from engine.types import FloatArray
 
 Tick = Callable[[], None]
@@ -47,7 +49,8 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
     _notice_idle_constraints(request, schedule, report)
     tick = _ticks(model, request, report)
     with _memory_errors(request):
-        text = model.encode_prompt(settings, report)
+        text = model.encode_prompt(settings)
+        use_freeu(model.unet, on=settings.freeu)
         use_cross_frame_attention(model.unet, settings.cross_frame_attention, halves=len(text))
         if settings.match_colors:
             request = _recolored(model, request, text, tick, report)
@@ -95,8 +98,12 @@ class _Sampling:
         self._tick = tick
         self._report = report
         self._is_shown = is_shown
-        sources = [request.source, *(reference.source for reference in request.references)]
-        self._conditions = model.conditions(text, sources, self._settings, schedule.times)
+        views: tuple[View, ...] = (request, *request.references)
+        controls = tuple(
+            model.control(number, self._settings, views, [schedule.times[step] for step in steps])
+            for number, steps in enumerate(schedule.controls)
+        )
+        self._conditions = Conditions(text, self._settings.guidance_scale, controls)
 
     def start(self) -> Tensor:
         """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""
@@ -132,14 +139,17 @@ class _Sampling:
         return fuse_pixels(x0, noise, target.x0, target_noise, signal, target.weight, detail)
 
     def _predict(self, x: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """x0 and noise of the key frame (Eq. 4), and x0 of the anchor where it has one.
+        """x0 and noise of the key frame (Eq. 4), and x0 of the anchor where it has one. A
+        consistency model takes fresh noise after each step.
 
         References are in the batch where the key frame looks at them, or where a constraint asks
         for the x0 of the anchor and the network must predict it.
         """
         t = self.schedule.times[step]
-        frames = [x, *(reference.x[t] for reference in self._in_batch(step))]
-        x0, noise = self._model.predict(torch.cat(frames), t, self._conditions)
+        frames = torch.cat([x, *(reference.x[t] for reference in self._in_batch(step))])
+        x0, noise = self._model.predict(frames, t, self._conditions)
+        if self._settings.sampler == "lcm":
+            x0, noise = consistent(frames, x0, t), self._noise(f"after {t}")
         known = self._references[0].x0 if self._asks_anchor(step) else None
         return x0[:1], noise[:1], x0[1:2] if known is None else known
 
@@ -243,9 +253,14 @@ def _recolored(
 
 
 def _drawing(request: PaintRequest) -> PaintRequest:
-    anchor = request.references[0].source if request.references else request.source
-    settings = replace(request.settings, strength=1.0)
-    return replace(request, source=anchor, settings=settings, references=())
+    anchor: View = request.references[0] if request.references else request
+    return replace(
+        request,
+        source=anchor.source,
+        control_picture=anchor.control_picture,
+        settings=replace(request.settings, strength=1.0),
+        references=(),
+    )
 
 
 def _schedule(model: StableDiffusion, request: PaintRequest) -> Schedule:
@@ -277,11 +292,19 @@ def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: 
     """
     settings = request.settings
     windows = {
-        "pixel fusion": (settings.pixel_fusion, schedule.pixel),
-        "colour adjustment": (settings.adain, schedule.color),
+        control.name: (True, steps)
+        for control, steps in zip(settings.controls, schedule.controls, strict=True)
     }
+    if request.references:
+        windows["pixel fusion"] = (settings.pixel_fusion, schedule.pixel)
+        windows["colour adjustment"] = (settings.adain, schedule.color)
     idle = [name for name, (wanted, window) in windows.items() if wanted and not window]
-    if request.references and idle:
+    if settings.guidance_scale == 1 and settings.negative_prompt:
+        report.notice(
+            "At guidance scale 1 the negative prompt has no effect: choose a higher one, which "
+            "takes twice the time."
+        )
+    if idle:
         report.notice(
             f"Of the {len(schedule.times)} steps that are run none lies in the window of "
             f"{' or '.join(idle)}, which has no effect: raise steps or strength, or widen it."

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from engine.report import Report
-from engine.settings import TranslationSettings
+from engine.settings import MOVIE, TranslationSettings
+from engine.translation.add_ons import inversions_of
+from engine.translation.control_images import ControlImages
+from engine.translation.painter import View
+from engine.translation.text_encoding import encode_prompts, load_inversions
 from engine.types import FloatArray
-
-_CANNY_THRESHOLDS = (100, 200)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class StableDiffusion:
     text_encoder: Any
     tokenizer: Any
     controlnets: tuple[ControlNet, ...]
+    """In the order of the settings that name them."""
+    control_images: ControlImages
     signal: Tensor
     """abar_t for every t of the training, [1000], float64."""
     prediction: str
@@ -125,45 +127,44 @@ class StableDiffusion:
         )[0]
         return output
 
-    def conditions(
+    def control(
         self,
-        text: Tensor,
-        sources: Sequence[FloatArray],
+        number: int,
         settings: TranslationSettings,
+        views: Sequence[View],
         times: Sequence[int],
-    ) -> Conditions:
-        """For batches of the first so many of `sources`, each [H, W, 3]."""
-        controls = tuple(
-            Control(
-                controlnet.network,
-                torch.cat([controlnet.first_layers(self._edges(source)) for source in sources]),
-                settings.controlnet_weight,
-                frozenset(times),
+    ) -> Control:
+        """What the ControlNet of that number does in steps at these times, for batches of the first
+        so many of `views`.
+        """
+        controlnet, chosen = self.controlnets[number], settings.controls[number]
+        features = [
+            controlnet.first_layers(self._control_image(chosen.image, settings, view)).to(
+                self.dtype
             )
-            for controlnet in self.controlnets
-        )
-        return Conditions(text, settings.guidance_scale, controls)
+            for view in views
+        ]
+        return Control(controlnet.network, torch.cat(features), chosen.weight, frozenset(times))
 
-    def encode_prompt(self, settings: TranslationSettings, report: Report) -> Tensor:
+    def _control_image(self, kind: str, settings: TranslationSettings, view: View) -> Tensor:
+        """[1, 3, H, W] in 0..1."""
+        if kind == MOVIE and view.control_picture is not None:
+            image = view.control_picture
+        else:
+            image = self.control_images.make(kind, settings, pad(view.source, self._multiple))
+        return self.planes(image.clip(0, 1)).to(self.dtype)
+
+    def encode_prompt(self, settings: TranslationSettings) -> Tensor:
         """The text of `Conditions`."""
-        longest = self.tokenizer.model_max_length
-        texts = [settings.negative_prompt, settings.prompt]
-        if settings.guidance_scale == 1:
-            texts = [settings.prompt]
-        if max(len(ids) for ids in self.tokenizer(texts).input_ids) > longest:
-            report.notice(f"The prompt is longer than {longest} tokens: its end has no effect.")
-        tokens = self.tokenizer(
-            texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+        prompts = [settings.negative_prompt, settings.prompt]
+        width = int(self.text_encoder.config.hidden_size)
+        inversions = load_inversions(inversions_of(settings), width)
+        return encode_prompts(
+            self.tokenizer,
+            self.text_encoder,
+            prompts if settings.guidance_scale != 1 else prompts[1:],
+            inversions,
         )
-        encoded: Tensor = self.text_encoder(tokens.input_ids.to(self.device))[0]
-        return encoded
-
-    def _edges(self, source: FloatArray) -> Tensor:
-        """Canny edges of the source, [1, 3, H, W] in 0..1."""
-        padded = pad(source, self._multiple)
-        gray = cv2.cvtColor(np.rint(padded.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-        edges = torch.from_numpy(cv2.Canny(gray, *_CANNY_THRESHOLDS) / 255.0)
-        return edges.expand(1, 3, -1, -1).to(self.device, self.dtype)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """The most likely latent of a picture [1, 3, H, W], -1..1: [1, C, h, w], float32."""

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.translation.model_files import POCKET, pocket_folder
+from engine.translation.prompt import Part, plain_text, weighted_parts
 
 _EXAMPLES = 3
 _WORD = re.compile(r"[^\W_]+")
@@ -39,16 +40,22 @@ class Vocabulary:
         """The prompt without the words that the model does not know, and with a look in any case:
         without one its colours burn out or go under in black.
         """
-        known = [
-            " ".join(word for word in _WORD.findall(part) if self._knows(word))
-            for part in prompt.split(",")
-        ]
-        if not self._names_look(prompt):
-            known.append(self.looks[0].name)
-        return ", ".join(part for part in known if part)
+        phrases: list[list[Part]] = [[]]
+        for part in weighted_parts(prompt):
+            first, *others = (Part(self._known(text), part.weight) for text in part.text.split(","))
+            phrases[-1].append(first)
+            phrases += [[other] for other in others]
+        if not self._names_look(plain_text(prompt)):
+            phrases.append([Part(self.looks[0].name)])
+        spoken = (" ".join(_written(part) for part in phrase if part.text) for phrase in phrases)
+        return ", ".join(phrase for phrase in spoken if phrase)
+
+    def _known(self, text: str) -> str:
+        return " ".join(word for word in _WORD.findall(text) if self._knows(word))
 
     def advice(self, prompt: str) -> str:
         """What of the prompt is not understood, for its author; empty where all is."""
+        prompt = plain_text(prompt)
         words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
         unknown = f"The built-in model does not know: {', '.join(words)}." if words else ""
         instead = (
@@ -104,6 +111,10 @@ def _looks(folder: Path, told: Mapping[str, Iterable[str]]) -> tuple[Look, ...]:
 def _picture(folder: Path, name: str) -> bytes:
     file = folder / "looks" / f"{name.replace(' ', '-')}.jpg"
     return file.read_bytes() if file.is_file() else b""
+
+
+def _written(part: Part) -> str:
+    return part.text if part.weight == 1 else f"({part.text}:{part.weight:.4g})"
 
 
 def _spoken(text: str) -> str:

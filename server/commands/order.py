@@ -8,6 +8,8 @@ from pathlib import Path
 from inbetween.v1.session_pb2 import SizeRule
 
 from engine.errors import InvalidValueError, NotFoundError
+from engine.media.numbered import NumberedFiles
+from engine.settings import CONTROLNETS
 from engine.translation.model_files import POCKET
 from engine.types import FrameRange
 from server.commands.options import Value
@@ -17,8 +19,17 @@ SIZE_RULES = {
     "fit": SizeRule.SIZE_RULE_FIT,
     "crop": SizeRule.SIZE_RULE_CROP,
 }
-MODELS = ("model", "controlnet", "flow_weights")
-"""The settings that name files or folders."""
+FILES = (
+    "model",
+    "vae",
+    "loras",
+    "embeddings",
+    *CONTROLNETS,
+    "depth_model",
+    "control_movie",
+    "flow_weights",
+)
+"""The settings that name files or folders; some of them several."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +148,24 @@ def _key_settings(settings: Mapping[str, Value | None], keys: str) -> Mapping[st
 
 
 def _with_whole_paths(settings: Mapping[str, Value | None]) -> Mapping[str, Value | None]:
-    """Models named from this folder as the server finds them, which works in another one."""
-    named = {name: str(settings[name]) for name in MODELS if settings.get(name)}
-    paths = {name: Path(value) for name, value in named.items() if value != POCKET}
-    return {
-        **settings,
-        **{name: str(path.absolute()) for name, path in paths.items() if path.exists()},
-    }
+    """Files named from this folder as the server finds them, which works in another one."""
+    named = {name: str(settings[name]) for name in FILES if settings.get(name)}
+    return {**settings, **{name: _with_whole_path(value) for name, value in named.items()}}
+
+
+def _with_whole_path(value: str) -> str:
+    """Where it is a list, of each entry; what is no file here may be a hub name."""
+    entries = re.split(r"(\s*[;\n]\s*)", value)
+    return "".join(entry if entry == POCKET else _whole(entry) for entry in entries)
+
+
+def _whole(entry: str) -> str:
+    """An entry of a list may end in a weight; numbered pictures exist by their folder."""
+    name, _, weight = entry.rpartition(" ")
+    for path, rest in ((Path(entry), ""), (Path(name), f" {weight}")):
+        if path.name and (path.exists() or NumberedFiles.parse(path) is not None):
+            return f"{path.absolute()}{rest}"
+    return entry
 
 
 def _check_inside(index: int, frames: FrameRange | None) -> None:

@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -425,3 +426,38 @@ def test_a_painter_that_asks_for_it_gets_all_of_anchor_and_previous(
         assert np.array_equal(reference.occlusion, occlusion_mask(to_reference, back))
         assert reference.trajectory is not None
         assert reference.trajectory.times == (frame,)
+
+
+def test_a_control_movie_gives_each_key_frame_and_its_references_their_own_pictures(
+    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Numbered from 1001, of twice the size: the first belongs to the first frame of the clip."""
+    for number in range(12):
+        picture = np.full((180, 320, 3), 20 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"pose.{1001 + number}.png"), picture)
+    requests: dict[int, PaintRequest] = {}
+
+    class Copyist:
+        def paint(self, request: PaintRequest, report: Report) -> FloatArray:
+            requests[request.frame] = request
+            return request.source
+
+    monkeypatch.setattr(pipeline, "painter_named", lambda _name: Copyist())
+    plan = plan_of(footage, [0, 7], recipes=lambda _: Recipe("copy", paints_against_others=True))
+    settings = TranslationSettings(
+        controlnet_image="movie", control_movie=str(tmp_path / "pose.%04d.png")
+    )
+    paints = tuple(replace(paint, settings=settings) for paint in plan.paints)
+    run(footage, replace(plan, paints=paints, intervals=()), report)
+
+    def shown(picture: FloatArray | None) -> float:
+        assert picture is not None
+        assert picture.shape == (90, 160, 3)
+        return float(picture.mean() * 255)
+
+    assert shown(requests[7].control_picture) == pytest.approx(140, abs=0.1)
+    assert shown(requests[7].references[0].control_picture) == pytest.approx(0, abs=0.1)
+    (tmp_path / "pose.1012.png").unlink()
+    with pytest.raises(InvalidValueError, match="has 11 frames and none for frame 11"):
+        late = plan_of(footage, [11], recipes=lambda _: Recipe("copy"))
+        run(footage, replace(late, paints=(replace(late.paints[0], settings=settings),)), report)

@@ -486,3 +486,13 @@ def test_a_key_whose_anchor_is_not_known_yet_gets_no_steps() -> None:
 def test_without_keys_no_source_frame_is_needed() -> None:
     assert needed_sources(CLIP, [], CLIP) is None
     assert needed_sources(CLIP, [], CLIP, paints_against_others=True) is None
+
+
+def test_equal_pictures_share_a_take_unless_the_painter_looks_at_more_than_the_source() -> None:
+    still = SourceFacts(CLIP, dict.fromkeys(CLIP.indices, "the same"))
+
+    def takes(recipe_of: RecipeOf) -> set[Address]:
+        return set(plan_of(0, 10, source=still, recipe_of=recipe_of).takes.values())
+
+    assert len(takes(alone)) == 1
+    assert len(takes(lambda settings: replace(alone(settings), depends_on_frame=True))) == 2

@@ -9,7 +9,8 @@ from inbetween.v1.options_pb2 import Setting, setting
 from inbetween.v1.settings_pb2 import Settings
 
 from engine.motion.estimators import FLOW_ESTIMATORS
-from engine.settings import RenderSettings
+from engine.settings import CONTROLNETS, MOVIE, RenderSettings
+from engine.translation.control_images import PREPROCESSORS
 from engine.translation.painters import describe_painters
 
 GROUPS = {
@@ -101,6 +102,13 @@ def test_the_painters_on_offer_are_those_that_exist() -> None:
 def test_the_flow_estimators_on_offer_are_those_that_exist() -> None:
     _, estimator = FIELDS["flow_estimator"]
     assert [choice.value for choice in annotation(estimator).choices] == list(FLOW_ESTIMATORS)
+
+
+@pytest.mark.parametrize("name", CONTROLNETS)
+def test_the_control_images_on_offer_are_those_that_exist(name: str) -> None:
+    _, image = FIELDS[f"{name}_image"]
+    offered = [choice.value for choice in annotation(image).choices]
+    assert offered == [*PREPROCESSORS, MOVIE]
 
 
 def test_settings_concern_painters_that_exist() -> None:

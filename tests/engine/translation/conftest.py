@@ -204,6 +204,29 @@ def tiny_controlnet(tiny_model: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_controlnet(tiny_controlnet: Path) -> Path:
+    """One with other weights."""
+    target = tiny_controlnet.parent / "other controlnet"
+    return _with_other_weights(ControlNetModel, tiny_controlnet, target)
+
+
+@pytest.fixture(scope="session")
+def other_vae(tiny_model: Path) -> Path:
+    """One with other weights in its decoder, for the latents of the tiny model."""
+    return _with_other_weights(AutoencoderKL, tiny_model / "vae", tiny_model.parent / "other vae")
+
+
+def _with_other_weights(network: Any, folder: Path, target: Path) -> Path:
+    model = network.from_pretrained(folder)
+    torch.manual_seed(2)
+    for layer, parameter in model.named_parameters():
+        if not layer.startswith("encoder."):
+            torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(target)
+    return target
+
+
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
     """Knows single letters only."""
     folder.mkdir(parents=True)

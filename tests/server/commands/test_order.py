@@ -46,6 +46,24 @@ def test_a_model_in_this_folder_is_found_by_a_server_that_works_in_another_one(
     assert settings == {"model": str(tmp_path / "base"), "controlnet": "owner/name"}
 
 
+def test_files_of_a_list_are_found_there_too_and_hub_names_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ink.safetensors", "film 2.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "loras": "ink.safetensors 0.8 ; owner/name 0.3\nfilm 2.safetensors",
+        "control_movie": "pose.%04d.png",
+        "controlnet_2": "pocket",
+    }
+    assert order(settings=given).settings == {
+        "loras": f"{tmp_path}/ink.safetensors 0.8 ; owner/name 0.3\n{tmp_path}/film 2.safetensors",
+        "control_movie": f"{tmp_path}/pose.%04d.png",
+        "controlnet_2": "pocket",
+    }
+
+
 def test_without_keys_those_of_the_session_stay() -> None:
     assert order().keys is None
     assert order(settings={"key_interval": 10}).keys is None

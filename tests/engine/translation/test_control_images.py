@@ -1,0 +1,161 @@
+"""What ControlNets look at, made of source frames."""
+
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+from engine.errors import ModelUnavailableError
+from engine.settings import TranslationSettings
+from engine.translation.control_images import PREPROCESSORS, ControlImages, line_art, soft_edge
+from engine.translation.painter import PaintRequest
+from engine.types import FloatArray
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Photo
+    from tests.engine.translation.conftest import Shot
+
+
+@pytest.fixture(scope="module")
+def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("depth model")
+    torch.manual_seed(0)
+    config_of: Any = Dinov2Config
+    backbone = config_of(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=518,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=32,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+    )
+    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def settings(depth_model: Path) -> TranslationSettings:
+    return TranslationSettings(depth_model=str(depth_model))
+
+
+@pytest.fixture(scope="module")
+def images() -> ControlImages:
+    return ControlImages("cpu")
+
+
+def square() -> FloatArray:
+    """A light square on a darker ground."""
+    picture = np.full((96, 128, 3), 0.3, np.float32)
+    picture[24:72, 32:96] = 0.8
+    return picture
+
+
+@pytest.mark.parametrize("kind", PREPROCESSORS)
+@torch.inference_mode()
+def test_a_control_image_has_the_shape_of_its_source_and_is_always_the_same(
+    images: ControlImages, settings: TranslationSettings, photo: "Photo", kind: str
+) -> None:
+    source = photo(64, 96)
+    image = images.make(kind, settings, source)
+    assert image.shape == source.shape
+    assert image.dtype == np.float32
+    assert image.min() >= 0
+    assert image.max() <= 1
+    assert image.std() > 0.01
+    assert np.array_equal(images.make(kind, settings, source), image)
+
+
+@torch.inference_mode()
+def test_each_kind_is_another_picture(
+    images: ControlImages, settings: TranslationSettings, photo: "Photo"
+) -> None:
+    made = [images.make(kind, settings, photo(64, 96)) for kind in PREPROCESSORS]
+    assert all(np.abs(one - other).mean() > 0.01 for one, other in combinations(made, 2))
+
+
+def test_soft_edges_are_strong_where_the_step_is_and_nothing_is_on_a_plain_ground() -> None:
+    edges = soft_edge(square())[..., 0]
+    assert edges[48, 31:33].min() > 0.9
+    assert edges[:8].max() == 0
+    assert edges[44:52, 60:68].max() == 0
+    faint = 0.3 + (square() - 0.3) * 0.1
+    assert 0 < soft_edge(faint)[48, 32, 0] < 0.5
+
+
+def test_line_art_draws_the_dark_side_of_an_edge() -> None:
+    lines = line_art(square())[..., 0]
+    assert lines[48, 29:32].max() > 0.9
+    assert lines[48, 36:92].max() < 0.05
+    assert lines[:8].max() < 0.05
+
+
+def test_edges_are_found_at_any_size() -> None:
+    large = square().repeat(12, axis=0).repeat(12, axis=1)
+    for make in (soft_edge, line_art):
+        small = cv2.resize(make(large), (128, 96), interpolation=cv2.INTER_AREA)
+        assert small[48, 28:34, 0].max() > 0.4
+        assert small[:8].max() < 0.05
+
+
+def test_what_the_controlnet_looks_at_changes_the_painting_and_its_recipe(
+    shot: "Shot",
+    photo: "Photo",
+    tiny_settings: TranslationSettings,
+    other_controlnet: Path,
+    depth_model: Path,
+) -> None:
+    settings = [
+        replace(
+            tiny_settings,
+            steps=3,
+            controlnet=str(other_controlnet),
+            controlnet_image=kind,
+            depth_model=str(depth_model),
+        )
+        for kind in PREPROCESSORS
+    ]
+    takes = [shot.paint(photo(64, 64), each, ()) for each in settings]
+    assert all(np.abs(one - other).max() > 1e-3 for one, other in combinations(takes, 2))
+    recipes = [shot.painter.recipe(each) for each in settings]
+    assert len(set(recipes)) == len(recipes)
+
+
+def test_a_control_picture_from_elsewhere_is_what_the_controlnet_looks_at(
+    shot: "Shot", photo: "Photo", tiny_settings: TranslationSettings, other_controlnet: Path
+) -> None:
+    source = photo(64, 64)
+    tile = replace(
+        tiny_settings, steps=3, controlnet=str(other_controlnet), controlnet_image="tile"
+    )
+    movie = replace(tile, controlnet_image="movie", control_movie="pose.mov")
+
+    def painted(picture: FloatArray) -> FloatArray:
+        request = PaintRequest(0, source, movie, control_picture=picture)
+        return shot.painter.paint(request, shot.report)
+
+    assert np.array_equal(painted(source), shot.paint(source, tile, ()))
+    assert np.abs(painted(photo(64, 64, 1)) - painted(source)).max() > 1e-3
+    assert shot.painter.recipe(movie).depends_on_frame
+    assert shot.painter.recipe(movie) != shot.painter.recipe(replace(movie, control_movie="x.mov"))
+
+
+def test_a_folder_without_a_depth_model_is_refused(
+    images: ControlImages, settings: TranslationSettings, tiny_model: Path
+) -> None:
+    wrong = replace(settings, depth_model=str(tiny_model / "vae"))
+    with pytest.raises(ModelUnavailableError, match="could not be loaded as a depth model"):
+        images.make("depth", wrong, square())
