@@ -458,6 +458,7 @@ def test_a_control_movie_gives_each_key_frame_and_its_references_their_own_pictu
     assert shown(requests[7].control_picture) == pytest.approx(140, abs=0.1)
     assert shown(requests[7].references[0].control_picture) == pytest.approx(0, abs=0.1)
     (tmp_path / "pose.1012.png").unlink()
+    late = plan_of(footage, [11], recipes=lambda _: Recipe("copy"))
+    late = replace(late, paints=(replace(late.paints[0], settings=settings),))
     with pytest.raises(InvalidValueError, match="has 11 frames and none for frame 11"):
-        late = plan_of(footage, [11], recipes=lambda _: Recipe("copy"))
-        run(footage, replace(late, paints=(replace(late.paints[0], settings=settings),)), report)
+        run(footage, late, report)
