@@ -9,7 +9,7 @@ from engine.media.picture import write_picture
 from engine.pipeline import StoredPicture
 from engine.plan import Address, Paint
 from engine.translation.painter import Trajectory
-from engine.translation.painters import recipe_of
+from engine.translation.painters import models_of, recipe_of
 from engine.types import Frame, Precision
 from server.database import DeliveredFrame, FrameKind
 from server.store import SessionFolder, rgb_planes, versions
@@ -54,6 +54,7 @@ class DiskStore:
             description = {
                 "paint": asdict(paint),
                 "recipe": recipe_of(paint.settings).text,
+                "models": [asdict(model) for model in models_of(paint.settings)],
                 "drift": picture.drift and asdict(picture.drift),
                 "versions": versions(),
             }

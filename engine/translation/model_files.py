@@ -20,7 +20,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _NUMBER = re.compile(r"%0?\d*d|#+")
 _SUFFIXES = (".json", ".txt", ".safetensors")
 _FILES = ("*.json", "*.txt", "*.safetensors")
-_CARD = "README.md"
+CARD = "README.md"
 _OTHER_WEIGHTS = ("*.fp16.*", "*.non_ema.*")
 
 
@@ -193,7 +193,7 @@ def _from_hub(kind: ModelKind, name: str) -> Path:
             snapshot_download(
                 name,
                 allow_patterns=[f"{folder}{pattern}" for folder in folders for pattern in _FILES]
-                + ["model_index.json", _CARD],
+                + ["model_index.json", CARD],
                 ignore_patterns=list(_OTHER_WEIGHTS),
             )
         )

@@ -10,6 +10,8 @@ from engine.errors import NotFoundError
 from engine.plan import Recipe
 from engine.settings import TranslationSettings
 from engine.translation.diffusion import DiffusionPainter
+from engine.translation.model_facts import ModelFacts
+from engine.translation.model_facts import models_of as diffusion_models
 from engine.translation.painted import HandPainter
 from engine.translation.painter import KeyFramePainter
 from engine.translation.style import LOOKS, StylePainter
@@ -50,6 +52,11 @@ def painter_named(name: str) -> KeyFramePainter:
 def recipe_of(settings: TranslationSettings) -> Recipe:
     """What the pictures of these settings depend on, for `make_plan`."""
     return painter_named(settings.painter).recipe(settings)
+
+
+def models_of(settings: TranslationSettings) -> tuple[ModelFacts, ...]:
+    """The models that paint with these settings, for what is kept beside a take."""
+    return diffusion_models(settings) if settings.painter == "diffusion" else ()
 
 
 def describe_painters() -> tuple[PainterDescription, ...]:

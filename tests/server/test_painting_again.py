@@ -1,5 +1,7 @@
 """Key frames painted against each other, in the store that a worker uses."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -135,6 +137,16 @@ def test_any_key_frame_painted_again_alone_has_the_same_bits(painted: Path) -> N
         assert np.array_equal(store.load(take).pixels, pixels)
         assert np.array_equal(again.latents, way.latents)
         assert (again.model, again.times) == (way.model, way.times)
+
+
+def test_beside_a_take_stands_which_models_painted_it(painted: Path) -> None:
+    take = SessionFolder(painted).take(plan_of(KEYS).takes[0])
+    base, controlnet = json.loads(take.with_suffix(".json").read_text())["models"]
+    assert (base["setting"], controlnet["setting"]) == ("model", "controlnet")
+    weights = POCKET / "vae" / "diffusion_pytorch_model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert base["sha256"]["vae/diffusion_pytorch_model.safetensors"] == digest
+    assert base["licence"] == "cc-by-sa-4.0"
 
 
 def test_a_shot_is_painted_as_if_there_were_no_other(painted: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Models of one's own: which files can be given, what they do, and what is refused."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.settings import TranslationSettings
 from engine.translation.model_files import BASE, CONTROLNET, VAE, find_files, standard_folder
+from engine.translation.painters import models_of
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
@@ -257,3 +259,37 @@ def test_a_damaged_single_file_is_named(
     cut.write_bytes(tiny_single_file.read_bytes()[:1000])
     with pytest.raises(ModelUnavailableError, match=f"{cut} could not be loaded"):
         paint(replace(settings, model=str(cut)))
+
+
+def test_what_is_known_of_each_model_is_kept(
+    settings: TranslationSettings, tiny_model: Path, other_vae: Path, tmp_path: Path
+) -> None:
+    """The digest as sha256sum has it; the licence from the file itself, or from the card."""
+    folder = shutil.copytree(tiny_model, tmp_path / "base")
+    (folder / "README.md").write_text("---\nlanguage: en\nlicense: openrail\n---\n# Tiny\n")
+    lora = tmp_path / "ink.safetensors"
+    told = {"modelspec.license": "CC0", "modelspec.title": "Ink", "modelspec.author": "Ann"}
+    save_file({"a": torch.ones(1)}, lora, told)
+    chosen = replace(
+        settings, model=str(folder), vae=str(other_vae), loras=f"{lora} 0.5", controlnet=""
+    )
+    base, vae, ink = models_of(chosen)
+    assert (base.setting, base.name, base.licence) == ("model", str(folder), "openrail")
+    assert [part.partition("/")[0] for part in base.sha256] == ["unet", "vae", "text_encoder"]
+    assert (vae.setting, vae.licence) == ("vae", "")
+    assert (ink.setting, ink.licence, ink.title, ink.author) == ("loras", "CC0", "Ink", "Ann")
+    assert ink.sha256 == {lora.name: hashlib.sha256(lora.read_bytes()).hexdigest()}
+    assert {model.licence for model in models_of(TranslationSettings())} == {"cc-by-sa-4.0"}
+
+
+def test_a_file_of_a_hub_is_known_by_the_digest_it_is_kept_under(
+    settings: TranslationSettings, other_vae: Path, tmp_path: Path
+) -> None:
+    blob = tmp_path / "blobs" / ("ab" * 32)
+    folder = shutil.copytree(other_vae, tmp_path / "snapshot")
+    blob.parent.mkdir()
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    facts = models_of(replace(settings, vae=str(folder), controlnet=""))
+    assert facts[1].sha256 == {weights.name: "ab" * 32}
