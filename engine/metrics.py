@@ -1,6 +1,6 @@
 """Figures by which results are compared (section 5.2)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import nan
@@ -34,6 +34,62 @@ class WarpError:
         return sum(values) / len(values) if values else nan
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """What CLIP makes of pictures and of the two prompts: vectors of length 1."""
+
+    embed: Callable[[FloatArray], FloatArray]
+    """Of a picture [H, W, 3] in painting space."""
+    prompt: FloatArray | None = None
+    source_prompt: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class FrameFigures:
+    """The figures of one frame; None where there are none: nothing before it, all occluded."""
+
+    frame: int
+    is_key: bool
+    pixel_mse: float | None = None
+    """Against the frame before it."""
+    key_mse: float | None = None
+    """Of a key frame, against the key frame before it."""
+    likeness: float | None = None
+    """Cosine of its CLIP embedding and that of the frame before it."""
+    prompt_likeness: float | None = None
+    """Cosine of its CLIP embedding and that of the prompt."""
+    source_prompt_likeness: float | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """By how much it is closer to the prompt than to the source's prompt."""
+        if self.prompt_likeness is None or self.source_prompt_likeness is None:
+            return None
+        return self.prompt_likeness - self.source_prompt_likeness
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a result; None where no frame has one."""
+
+    fram_acc: float | None
+    """Fram-Acc: share of frames closer to the prompt than to the source's prompt."""
+    tem_con: float | None
+    """Tem-Con: mean cosine of neighbouring frames' embeddings."""
+    pixel_mse: float | None
+    key_mse: float | None
+
+    @classmethod
+    def of(cls, frames: Collection[FrameFigures]) -> "Figures":
+        margins = [frame.margin for frame in frames if frame.margin is not None]
+        return cls(
+            fram_acc=_mean(float(margin > 0) for margin in margins),
+            tem_con=_mean(frame.likeness for frame in frames),
+            pixel_mse=_mean(frame.pixel_mse for frame in frames),
+            key_mse=_mean(frame.key_mse for frame in frames),
+        )
+
+
 def pixel_mse(
     results: Iterable[FloatArray], sources: Iterable[FloatArray], flow: FlowEstimator
 ) -> WarpError:
@@ -45,10 +101,8 @@ def pixel_mse(
     """
     return WarpError(
         tuple(
-            _warp_error(result, previous, source, previous_source, flow)
-            for (previous, previous_source), (result, source) in pairwise(
-                zip(results, sources, strict=True)
-            )
+            _warp_error_between(now, before, flow)
+            for before, now in pairwise(zip(results, sources, strict=True))
         )
     )
 
@@ -66,6 +120,19 @@ def key_mse(
     return pixel_mse(_at(results, keys), _at(sources, keys), flow)
 
 
+def warp_error(
+    result: FloatArray, previous: FloatArray, to_previous: Flow, from_previous: Flow
+) -> float:
+    """Mean squared error of a result [H, W, 3] and the one before it, warped to it along the flow,
+    over unoccluded pixels only; NaN where there is none.
+    """
+    seen = occlusion_mask(to_previous, from_previous) < _OCCLUDED
+    if not seen.any():
+        return nan
+    difference = result - warp(previous, to_previous)
+    return float(np.mean(np.square(difference[seen], dtype=np.float64)))
+
+
 def drift_from_anchor(
     take: FloatArray, anchor: FloatArray, flow: Flow, occlusion: FloatArray
 ) -> Drift | None:
@@ -80,6 +147,37 @@ def drift_from_anchor(
         return None
     ours, theirs = take[seen], warp(anchor, flow)[seen]
     return Drift(_color_distance(ours, theirs), _structure_difference(ours, theirs))
+
+
+def frame_figures(
+    frames: Iterable[tuple[int, FloatArray, FloatArray]],
+    keys: Collection[int],
+    flow: FlowEstimator,
+    embeddings: Embeddings | None = None,
+) -> Iterator[FrameFigures]:
+    """The figures of each frame as soon as they are known, which those before it decide.
+
+    `frames` are number, result and source, [H, W, 3] in painting space, in the order of time; two
+    frames and a key frame are held at once. Fram-Acc and Tem-Con need `embeddings`.
+    """
+    prompt = None if embeddings is None else embeddings.prompt
+    source_prompt = None if embeddings is None else embeddings.source_prompt
+    before, key_before, embedded_before = None, None, None
+    for frame, result, source in frames:
+        now, is_key = (result, source), frame in keys
+        embedded = None if embeddings is None else embeddings.embed(result)
+        yield FrameFigures(
+            frame,
+            is_key,
+            pixel_mse=_figure(now, before, flow),
+            key_mse=_figure(now, key_before, flow) if is_key else None,
+            likeness=_cosine(embedded, embedded_before),
+            prompt_likeness=_cosine(embedded, prompt),
+            source_prompt_likeness=_cosine(embedded, source_prompt),
+        )
+        before, embedded_before = now, embedded
+        if is_key:
+            key_before = now
 
 
 def _color_distance(ours: FloatArray, theirs: FloatArray) -> float:
@@ -106,21 +204,33 @@ def _lab_moments(pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
     return lab.mean(axis=0), lab.std(axis=0)
 
 
-def _at(frames: Iterable[FloatArray], positions: Collection[int]) -> Iterable[FloatArray]:
-    return (frame for position, frame in enumerate(frames) if position in positions)
-
-
-def _warp_error(
-    result: FloatArray,
-    previous: FloatArray,
-    source: FloatArray,
-    previous_source: FloatArray,
+def _figure(
+    now: tuple[FloatArray, FloatArray],
+    before: tuple[FloatArray, FloatArray] | None,
     flow: FlowEstimator,
+) -> float | None:
+    error = nan if before is None else _warp_error_between(now, before, flow)
+    return None if np.isnan(error) else error
+
+
+def _warp_error_between(
+    now: tuple[FloatArray, FloatArray], before: tuple[FloatArray, FloatArray], flow: FlowEstimator
 ) -> float:
+    """Of two frames, each result and source."""
+    (result, source), (previous, previous_source) = now, before
     to_previous = flow.estimate(source, previous_source)
     from_previous = flow.estimate(previous_source, source)
-    seen = occlusion_mask(to_previous, from_previous) < _OCCLUDED
-    if not seen.any():
-        return nan
-    difference = result - warp(previous, to_previous)
-    return float(np.mean(np.square(difference[seen], dtype=np.float64)))
+    return warp_error(result, previous, to_previous, from_previous)
+
+
+def _cosine(one: FloatArray | None, other: FloatArray | None) -> float | None:
+    return None if one is None or other is None else float(np.dot(one, other))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _at(frames: Iterable[FloatArray], positions: Collection[int]) -> Iterable[FloatArray]:
+    return (frame for position, frame in enumerate(frames) if position in positions)

@@ -136,6 +136,55 @@ def render(
 
 
 @app.command()
+def report(
+    result: Annotated[Path, typer.Argument(help="A movie, or pictures as in out.%04d.exr.")],
+    source: Annotated[Path, typer.Option(help="The clip that the result was made from.")],
+    frames: Annotated[
+        str,
+        typer.Option(
+            "--range",
+            metavar="FIRST-LAST",
+            help="Which frames of the clip a movie shows; of pictures, those to look at.",
+        ),
+    ] = "",
+    keys: Annotated[
+        str,
+        typer.Option(
+            metavar="0,24,61", help="Key frames, where no render.json beside pictures names them."
+        ),
+    ] = "",
+    prompt: Annotated[str, typer.Option(help="What was asked for, for Fram-Acc.")] = "",
+    source_prompt: Annotated[str, typer.Option(help="What the clip shows, for Fram-Acc.")] = "",
+    clip_model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FOLDER",
+            help="CLIP, downloaded where it is missing; otherwise ViT-L/14, where it is here.",
+        ),
+    ] = "",
+    json: Annotated[Path | None, typer.Option(help="Writes all figures, frame by frame.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draws them, as .png.")] = None,
+) -> None:
+    """Tell by figures how calm a result is, and how near to its prompt (section 5.2)."""
+    from server.commands.report import ReportOrder
+    from server.commands.report import report as measure
+
+    measure(
+        ReportOrder.parse(
+            result=result,
+            source=source,
+            frames=frames,
+            keys=keys,
+            prompt=prompt,
+            source_prompt=source_prompt,
+            clip_model=clip_model,
+            json=json,
+            plot=plot,
+        )
+    )
+
+
+@app.command()
 def serve(
     root: Annotated[
         list[Path] | None,

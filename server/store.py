@@ -26,6 +26,9 @@ from server.database import DeliveredFrame, FrameKind, HostFrame
 
 log = logging.getLogger(__name__)
 
+DESCRIPTION = "render.json"
+"""Beside the finished frames: all that is needed to repeat the render."""
+
 PACKAGES = (
     "inbetween",
     "numpy",
@@ -73,7 +76,7 @@ class SessionFolder:
 
     @property
     def description(self) -> Path:
-        return self.path / "sequence" / "render.json"
+        return self.path / "sequence" / DESCRIPTION
 
     def has(self, address: Address) -> bool:
         return self.work(address).exists() or self.take(address).exists()

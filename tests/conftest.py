@@ -1,5 +1,6 @@
 """Real clips that the tests share."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -101,3 +102,35 @@ def gmflow_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "gmflow.pth"
     torch.save({"model": GmFlowNetwork().state_dict()}, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def random_clip_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP in small as transformers writes it, with random weights; it knows single letters."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+    folder = tmp_path_factory.mktemp("clip models") / "random"
+    folder.mkdir()
+    letters = [chr(code) for code in range(33, 127)]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer.save_pretrained(folder)
+    small = {"hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        text_config={
+            **small,
+            "num_attention_heads": 2,
+            "vocab_size": len(tokenizer),
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={**small, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
+        projection_dim=12,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    return folder

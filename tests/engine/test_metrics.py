@@ -1,12 +1,22 @@
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 
 from engine.media.color import to_painting_space
 from engine.media.movie import MovieSource
-from engine.metrics import drift_from_anchor, key_mse, pixel_mse
+from engine.metrics import (
+    Embeddings,
+    Figures,
+    drift_from_anchor,
+    frame_figures,
+    key_mse,
+    pixel_mse,
+)
 from engine.motion.flow import DisFlow
 from engine.motion.occlusion import occlusion_mask
 from engine.types import Drift, FloatArray, Flow
@@ -127,3 +137,68 @@ def test_what_only_one_of_two_frames_shows_does_not_count_as_drift() -> None:
     flow = Flow(np.zeros((4, 4, 2), np.float32))
     assert drift_from_anchor(take, anchor, flow, hidden) == Drift(0.0, 0.0)
     assert drift_from_anchor(take, anchor, flow, np.ones((4, 4), np.float32)) is None
+
+
+def numbered(results: list[FloatArray]) -> list[tuple[int, FloatArray, FloatArray]]:
+    """Frames 5, 6, … of a clip that stands still."""
+    return [(5 + at, result, np.zeros_like(result)) for at, result in enumerate(results)]
+
+
+def test_each_frame_has_its_figures_by_its_number() -> None:
+    figures = list(frame_figures(numbered(flat(0.5, 0.5, 0.7, 0.8)), {5, 7}, Still()))
+    assert [frame.frame for frame in figures] == [5, 6, 7, 8]
+    assert [frame.is_key for frame in figures] == [True, False, True, False]
+    assert [frame.pixel_mse for frame in figures] == [None, *map(close_to, (0.0, 0.04, 0.01))]
+    assert [frame.key_mse for frame in figures] == [None, None, close_to(0.04), None]
+    total = Figures.of(figures)
+    assert total.pixel_mse == close_to(0.05 / 3)
+    assert total.key_mse == close_to(0.04)
+    assert total.fram_acc is None
+    assert total.tem_con is None
+
+
+def close_to(value: float) -> Any:
+    return pytest.approx(value, abs=1e-7)
+
+
+def test_clip_figures_are_cosines_and_the_share_of_frames_closer_to_the_prompt() -> None:
+    """Embedded as unit vectors of two dimensions by their angle, which is the frame's gray."""
+
+    def vector(angle: float) -> FloatArray:
+        return np.array([np.cos(angle), np.sin(angle)], np.float32)
+
+    embeddings = Embeddings(lambda picture: vector(picture.mean()), vector(0.0), vector(1.0))
+    figures = list(frame_figures(numbered(flat(0.1, 0.3, 0.9)), (), Still(), embeddings))
+    assert [frame.likeness for frame in figures] == [
+        None, *map(close_to, (np.cos(0.2), np.cos(0.6)))
+    ]  # fmt: skip
+    total = Figures.of(figures)
+    assert total.fram_acc == close_to(2 / 3)
+    assert total.tem_con == close_to((np.cos(0.2) + np.cos(0.6)) / 2)
+
+
+def test_a_frame_of_which_nothing_is_seen_again_has_no_figure_and_does_not_count() -> None:
+    figures = list(frame_figures(numbered(flat(0, 1)), {5, 6}, Chaos()))
+    assert [frame.pixel_mse for frame in figures] == [None, None]
+    assert Figures.of(figures) == Figures(None, None, None, None)
+
+
+def test_a_long_clip_is_never_in_memory_as_a_whole() -> None:
+    alive: WeakSet[Any] = WeakSet()
+    most = 0
+
+    class Watched(np.ndarray[Any, Any]):
+        """An array that a WeakSet takes."""
+
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def frames() -> Iterator[tuple[int, FloatArray, FloatArray]]:
+        nonlocal most
+        for index in range(40):
+            picture = np.full((4, 4, 3), index / 40, np.float32).view(Watched)
+            alive.add(picture)
+            most = max(most, len(alive))
+            yield index, picture, np.zeros((4, 4, 3), np.float32)
+
+    assert len(list(frame_figures(frames(), {0, 13, 39}, Still()))) == 40
+    assert most <= 4

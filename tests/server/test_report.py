@@ -1,0 +1,193 @@
+"""`inbetween report`, on a made-up clip whose motion is known."""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from engine.media.moving_scene import MovingScene
+from engine.media.writer import open_writer
+from engine.motion.flow import DisFlow
+from engine.types import Flow, FrameRange, FrameSize
+from server import cli
+
+SCENE = MovingScene(FrameSize(96, 64), 8)
+FLICKER = 0.1
+
+
+def write(path: Path, frames: FrameRange, flicker: float = 0.0) -> Path:
+    """Frames of the scene, every second one brighter."""
+    with closing(open_writer(path, SCENE.clip, frames, None)) as writer:
+        for index in frames.indices:
+            frame = SCENE.read(index)
+            pixels = frame.pixels * np.float32(0.5)
+            pixels[..., :3] += flicker * (index % 2)
+            pixels[..., 3] = 1
+            writer.write(replace(frame, pixels=pixels))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`source.mkv` and results as a movie and as pictures."""
+    folder = tmp_path_factory.mktemp("a report")
+    write(folder / "source.mkv", FrameRange(0, 7))
+    write(folder / "result.mkv", FrameRange(0, 7), FLICKER)
+    write(folder / "part.mkv", FrameRange(2, 6), FLICKER)
+    (folder / "sequence").mkdir()
+    write(folder / "sequence" / "%06d.png", FrameRange(2, 6), FLICKER)
+    return folder
+
+
+def report(folder: Path, result: str, *options: str) -> Result:
+    source = str(folder / "source.mkv")
+    command = ["report", str(folder / result), "--source", source, *options]
+    return CliRunner().invoke(cli.app, command)
+
+
+def told(folder: Path, result: str, *options: str) -> Any:
+    path = folder / "told.json"
+    answer = report(folder, result, "--json", str(path), *options)
+    assert answer.exit_code == 0, answer.stderr
+    return json.loads(path.read_text())
+
+
+def test_flicker_is_told_by_its_square(folder: Path) -> None:
+    """Key frames an even distance apart are of one brightness."""
+    figures = told(folder, "result.mkv", "--keys", "0,4")["figures"]
+    assert figures["pixel_mse"] == pytest.approx(FLICKER**2, rel=0.1)
+    assert figures["key_mse"] < 0.1 * FLICKER**2
+    assert figures["fram_acc"] is figures["tem_con"] is None
+
+
+def frames_of(values: Any) -> list[int]:
+    return [frame["frame"] for frame in values["frames"]]
+
+
+def keys_of(values: Any) -> list[int]:
+    return [frame["frame"] for frame in values["frames"] if frame["is_key"]]
+
+
+def test_pictures_carry_the_numbers_of_their_frames(folder: Path) -> None:
+    values = told(folder, "sequence/%06d.png")
+    assert frames_of(values) == [2, 3, 4, 5, 6]
+    assert values["figures"]["pixel_mse"] == pytest.approx(FLICKER**2, rel=0.1)
+    assert frames_of(told(folder, "sequence/%06d.png", "--range", "3-4")) == [3, 4]
+
+
+def test_a_movie_of_a_part_needs_to_be_told_which(folder: Path) -> None:
+    refused = report(folder, "part.mkv")
+    assert refused.exit_code == 2
+    assert "say by --range which ones it shows" in refused.stderr
+    values = told(folder, "part.mkv", "--range", "2-6", "--keys", "3,5")
+    assert frames_of(values) == [2, 3, 4, 5, 6]
+    assert keys_of(values) == [3, 5]
+    assert values["figures"]["pixel_mse"] == pytest.approx(FLICKER**2, rel=0.1)
+
+
+def test_key_frames_are_those_that_the_render_wrote_beside_its_frames(folder: Path) -> None:
+    beside = folder / "sequence" / "render.json"
+    session = {"key_frames": [{}, {"index": 2}, {"index": 5}]}
+    beside.write_text(json.dumps({"session": session}))
+    try:
+        assert keys_of(told(folder, "sequence/%06d.png")) == [2, 5]
+        assert keys_of(told(folder, "sequence/%06d.png", "--keys", "3")) == [3]
+    finally:
+        beside.unlink()
+    answer = report(folder, "sequence/%06d.png")
+    assert "No key frames are known" in answer.stderr
+
+
+def test_clip_tells_how_near_the_result_is_to_its_prompt(
+    folder: Path, random_clip_model: Path
+) -> None:
+    clip = ["--clip-model", str(random_clip_model)]
+    prompts = ["--prompt", "a painting", "--source-prompt", "a film"]
+    there = told(folder, "result.mkv", *clip, *prompts)
+    assert there["clip_model"] == str(random_clip_model)
+    assert there["figures"]["fram_acc"] is not None
+    assert 0 < there["figures"]["tem_con"] < 1
+    without = told(folder, "result.mkv", *clip)["figures"]
+    assert without["tem_con"] == there["figures"]["tem_con"]
+    assert without["fram_acc"] is None
+
+
+def test_exchanged_prompts_turn_the_figure_round(folder: Path, random_clip_model: Path) -> None:
+    clip = ["--clip-model", str(random_clip_model)]
+    there, back = (
+        told(folder, "result.mkv", *clip, "--prompt", one, "--source-prompt", other)
+        for one, other in (("a cat", "zzzz"), ("zzzz", "a cat"))
+    )
+    assert there["figures"]["fram_acc"] + back["figures"]["fram_acc"] == pytest.approx(1)
+
+
+def test_without_clip_the_other_figures_are_told_and_why(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    answer = report(folder, "result.mkv")
+    assert answer.exit_code == 0
+    assert "Fram-Acc and Tem-Con are left out" in answer.stderr
+    assert "--clip-model openai/clip-vit-large-patch14" in answer.stderr
+    assert "Pixel-MSE" in answer.stdout
+    refused = report(folder, "result.mkv", "--clip-model", str(tmp_path))
+    assert refused.exit_code == 1
+    assert "lacks config.json" in refused.stderr
+
+
+def test_the_plot_has_a_panel_for_each_figure(folder: Path) -> None:
+    def height(*options: str) -> int:
+        path = folder / "figures.png"
+        assert report(folder, "result.mkv", "--plot", str(path), *options).exit_code == 0
+        with Image.open(path) as picture:
+            return picture.height
+
+    assert height("--keys", "0,4") == 2 * height()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--prompt", "a painting"], "give both --prompt and --source-prompt"),
+        (["--plot", "figures.svg"], "name a .png file"),
+        (["--keys", "0,99"], "Key frame 99 lies outside"),
+        (["--range", "5-9"], "are not all in"),
+    ],
+)
+def test_wrong_input_is_refused_by_a_sentence(
+    folder: Path, options: Sequence[str], sentence: str
+) -> None:
+    answer = report(folder, "result.mkv", *options)
+    assert answer.exit_code == 2
+    assert sentence in answer.stderr
+
+
+def test_another_clip_is_refused_by_its_size(folder: Path, tiny_clip: Path) -> None:
+    command = ["report", str(folder / "result.mkv"), "--source", str(tiny_clip)]
+    answer = CliRunner().invoke(cli.app, command)
+    assert answer.exit_code == 2
+
+
+def test_ctrl_c_ends_it_and_writes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = iter([None] * 5)
+
+    def estimate(*pictures: Any) -> Flow:
+        if next(calls, "over") == "over":
+            raise KeyboardInterrupt
+        return original(*pictures)
+
+    original = DisFlow.estimate
+    monkeypatch.setattr(DisFlow, "estimate", estimate)
+    answer = report(folder, "result.mkv", "--json", str(tmp_path / "told.json"))
+    assert answer.exit_code == 130
+    assert answer.stderr.endswith("Stopped after 3 of 8 frames.\n")
+    assert not (tmp_path / "told.json").exists()
