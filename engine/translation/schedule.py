@@ -8,7 +8,7 @@ from engine.settings import TranslationSettings
 
 _CONSISTENCY_STEPS = 50
 _SHAPE_FUSION_ENDS = 0.5
-"""Of all times: later, what is mixed in the latent space blurs (4.1.2)."""
+"""Of all steps from pure noise on: later, what is mixed in the latent space blurs (4.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def schedule_of(
     )
     if not against_others:
         return Schedule(times, controls=controls)
-    early = sum(t >= _SHAPE_FUSION_ENDS * trained for t in times)
+    early = max(0, len(times) - int(_SHAPE_FUSION_ENDS * settings.steps))
     shape = _window(0, settings.shape_fusion_end, len(times))
     pixel = _window(settings.pixel_fusion_begin, settings.pixel_fusion_end, len(times))
     color = _window(settings.adain_begin, 1, len(times))

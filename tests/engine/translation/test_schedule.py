@@ -41,6 +41,18 @@ def test_shapes_are_fused_at_low_strength_too_but_not_where_it_would_blur() -> N
     assert list(schedule(0.5).shape) == []
 
 
+@pytest.mark.parametrize("steps", range(5, 51))
+@pytest.mark.parametrize("strength", [0.6, 0.75, 0.9])
+def test_shapes_are_fused_above_half_of_the_strength_whatever_the_number_of_steps(
+    steps: int, strength: float
+) -> None:
+    """And never where less than half of the way to pure noise was gone."""
+    found = schedule(strength, steps=steps, shape_fusion_end=1.0)
+    assert found.shape
+    assert len(found.times) - found.shape[-1] > steps / 2
+    assert schedule(strength, steps=steps).shape[0] == 0
+
+
 def test_a_window_can_be_moved_and_each_constraint_left_out() -> None:
     moved = schedule(pixel_fusion_begin=0.2, pixel_fusion_end=0.4, adain_begin=0.0)
     assert list(moved.pixel) == [3, 4, 5]
