@@ -192,9 +192,3 @@ def in_floats(picture: Picture8) -> FloatArray:
 def psnr_db(picture: FloatArray, expected: FloatArray) -> float:
     """Of values 0..1, not rounded to 8 bits."""
     return float(-10 * np.log10(np.mean((picture - expected) ** 2, dtype=np.float64)))
-
-
-def mean_gradient(picture: FloatArray) -> float:
-    """Mean magnitude of the differences to the right and to the lower neighbour."""
-    across, down = np.diff(picture, axis=1)[:-1], np.diff(picture, axis=0)[:, :-1]
-    return float(np.hypot(across, down).mean(dtype=np.float64))

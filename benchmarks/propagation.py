@@ -27,7 +27,6 @@ from benchmarks.carrying import (
     Propagation,
     Taken,
     in_floats,
-    mean_gradient,
     parameters_of,
     psnr_db,
 )
@@ -37,6 +36,7 @@ from benchmarks.situation import Picture8, Situation
 from engine.errors import InbetweenError, InvalidValueError
 from engine.native.kernels import Kernels, Lanes
 from engine.propagation.parameters import QUALITIES
+from engine.trial import mean_gradient
 from engine.types import FloatArray
 
 if TYPE_CHECKING:

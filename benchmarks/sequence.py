@@ -1,58 +1,21 @@
 """A short clip through the product's own pipeline, its pictures kept in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from benchmarks.carrying import in_floats, mean_gradient
+from benchmarks.carrying import in_floats
 from benchmarks.cases import PAINTINGS, Unwatched
 from benchmarks.pictures import Pictures
-from engine.errors import NotFoundError
+from engine.memory_store import MemoryStore
 from engine.metrics import pixel_mse
 from engine.motion.flow import DisFlow
 from engine.native.kernels import Lanes
 from engine.pipeline import StoredPicture, execute
-from engine.plan import Address, Plan, SourceFacts, make_plan
+from engine.plan import Plan, SourceFacts, make_plan
 from engine.settings import PropagationSettings, RenderSettings
 from engine.translation.painters import recipe_of
-from engine.types import FloatArray, Frame, KeyFrame, Precision
-
-
-@dataclass
-class Memory:
-    """A store that keeps pictures as one on disk would, rounded to their precision.
-
-    Its takes are given, so no painter leaves anything beside them.
-    """
-
-    pictures: dict[Address, StoredPicture] = field(default_factory=dict)
-    sequence: dict[int, Address] = field(default_factory=dict)
-
-    def has(self, address: Address) -> bool:
-        return address in self.pictures
-
-    def load(self, address: Address) -> StoredPicture:
-        if address not in self.pictures:
-            raise NotFoundError(f"There is no picture {address}.")
-        return self.pictures[address]
-
-    def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
-        stored = np.float16 if precision is Precision.HALF else np.float32
-        rounded = picture.pixels.astype(stored).astype(np.float32)
-        self.pictures[address] = replace(picture, pixels=rounded)
-
-    def save_trajectory(self, take: Address, trajectory: object) -> None:
-        pass
-
-    def load_trajectory(self, take: Address) -> None:
-        pass
-
-    def delivered(self, index: int) -> Address | None:
-        return self.sequence.get(index)
-
-    def deliver(self, frame: Frame, address: Address) -> None:
-        self.sequence[frame.index] = address
+from engine.trial import mean_gradient
+from engine.types import FloatArray, KeyFrame
 
 
 @dataclass(frozen=True)
@@ -70,7 +33,7 @@ def render(
     """Carries takes, [H, W, 3] by their key frames, to the frames between them."""
     settings = RenderSettings(propagation=PropagationSettings(quality=quality))
     plan = plan_of(pictures, tuple(takes), settings)
-    store = Memory({_take(key): StoredPicture(take) for key, take in takes.items()})
+    store = MemoryStore({_take(key): StoredPicture(take) for key, take in takes.items()})
     execute(plan, pictures, settings, store, Unwatched(), DisFlow(), lanes)
     forward = {step.frame: step.address for part in plan.intervals for step in part.forward}
     return Rendered(
@@ -91,7 +54,7 @@ def plan_of(pictures: Pictures, keys: Sequence[int], settings: RenderSettings) -
     return make_plan(facts, key_frames, settings, frames, recipe_of, DisFlow.recipe)
 
 
-def _take(key: int) -> Address:
+def _take(key: int) -> str:
     return f"take of {key}"
 
 

@@ -1,0 +1,58 @@
+"""`python -m benchmarks.coherence`, on clips of a few small frames."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import coherence
+from benchmarks.coherence import outline_distance
+
+QUICK = ["--size", "64x64", "--steps", "5", "--json"]
+
+
+def measured(*options: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "benchmarks.coherence", *QUICK, *options]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in finished.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return measured("--pictures", str(folder))
+
+
+def test_each_clip_has_a_row_for_each_constraint_more(rows: list[dict[str, Any]]) -> None:
+    assert [row["name"] for row in rows] == 2 * list(coherence.CONSTRAINTS)
+    assert [row["clip"] for row in rows] == 5 * ["moving scene"] + 5 * ["bigbuckbunny.mp4"]
+
+
+def test_all_constraints_together_make_key_frames_agree(rows: list[dict[str, Any]]) -> None:
+    for independent, full in ((rows[0], rows[4]), (rows[5], rows[9])):
+        assert full["key_mse"] < 0.9 * independent["key_mse"]
+        assert full["pixel_mse"] < independent["pixel_mse"]
+
+
+def test_the_key_frames_of_all_rows_are_drawn(rows: list[dict[str, Any]], folder: Path) -> None:
+    for name in ("moving_scene.png", "bigbuckbunny.png"):
+        with Image.open(folder / name) as sheet:
+            assert sheet.height > (1 + len(coherence.CONSTRAINTS)) * 64
+
+
+def test_outlines_are_as_far_apart_as_they_were_moved() -> None:
+    one, other = np.zeros((2, 32, 32), bool)
+    one[:, 10] = other[:, 13] = True
+    everywhere = np.ones((32, 32), bool)
+    assert outline_distance(one, other, everywhere) == pytest.approx(3, abs=0.1)
+    assert outline_distance(one, one, everywhere) == 0
+    assert np.isnan(outline_distance(one, other, ~everywhere))
