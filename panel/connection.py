@@ -47,6 +47,7 @@ class Connection(QObject):
     session_arrived = Signal(object)
     frames_arrived = Signal(object)
     job_arrived = Signal(object)
+    preview_arrived = Signal(object)
     edit_made = Signal(int, object)
     """Number of the edit, revision of the session that contains it."""
     edit_refused = Signal(int, str)
@@ -186,7 +187,7 @@ class Connection(QObject):
         if not session_id:
             return Link.NO_SESSION, ""
         self.session_id = session_id
-        for event in self.sessions.Watch(pb.WatchRequest(session_id=session_id)):
+        for event in self.sessions.Watch(pb.WatchRequest(session_id=session_id, previews=True)):
             self._take(event)
         return Link.GONE, self._where()
 
@@ -200,6 +201,8 @@ class Connection(QObject):
                 self.post(partial(self.session_arrived.emit, event.session))
             case "job":
                 self.post(partial(self.job_arrived.emit, event.job))
+            case "preview":
+                self.post(partial(self.preview_arrived.emit, event.preview))
             case "frames":
                 self.post(partial(self.frames_arrived.emit, event.frames.runs))
 

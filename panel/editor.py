@@ -37,6 +37,7 @@ class Editor(QObject):
     frames_changed = Signal(object)
     """The frames whose state changed: a list of integers."""
     job_changed = Signal()
+    preview_changed = Signal()
     estimate_changed = Signal()
     playhead_moved = Signal()
     selection_changed = Signal()
@@ -58,6 +59,7 @@ class Editor(QObject):
         connection.session_arrived.connect(self._take_session)
         connection.frames_arrived.connect(self._take_frames)
         connection.job_arrived.connect(self._take_job)
+        connection.preview_arrived.connect(self._take_preview)
         connection.edit_made.connect(self._edit_made)
         connection.edit_refused.connect(self._edit_refused)
         connection.failed.connect(self.refused)
@@ -142,7 +144,9 @@ class Editor(QObject):
     def cancel(self) -> None:
         """Cancels the job at work; what it finished is kept."""
         if self.model.job is not None and is_active(self.model.job):
+            self.model.cancelled = self.model.job.id
             self.connection.cancel_job(self.model.job.id)
+            self.job_changed.emit()
 
     def dismiss_job(self) -> None:
         """Takes the word about the last job away."""
@@ -234,6 +238,10 @@ class Editor(QObject):
         self.job_changed.emit()
         if not is_active(job):
             self._estimate_timer.start()
+
+    def _take_preview(self, preview: pb.Preview) -> None:
+        self.model.take_preview(preview)
+        self.preview_changed.emit()
 
     def _show_session(self) -> None:
         self.session_changed.emit()

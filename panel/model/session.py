@@ -20,6 +20,7 @@ class Link(Enum):
     NO_SESSION = "no session"
 
 
+PAINTING_STAGES = (pb.STAGE_LOADING_MODEL, pb.STAGE_PAINTING)
 ACTIVE_JOB_STATES = (pb.JOB_STATE_QUEUED, pb.JOB_STATE_RUNNING)
 
 
@@ -37,6 +38,10 @@ class SessionModel:
         self.session: pb.Session | None = None
         self.frames = FrameStates(0, 0)
         self.job: pb.Job | None = None
+        self.preview: pb.Preview | None = None
+        """The newest one of the key frame that is being painted."""
+        self.cancelled = ""
+        """The job that the person has cancelled last, which may not have ended yet."""
         self.estimate: render_pb2.EstimateCostResponse | None = None
         self.keys: list[int] = []
         """The frames of the key frames, in order."""
@@ -67,12 +72,19 @@ class SessionModel:
         self.link_text = text
         if self.is_rendering:
             self.job = None
+        self._drop_old_preview()
 
     def take_job(self, job: pb.Job) -> None:
         """A job's progress. The one shown is the one at work, else the last one that ended."""
         current = self.job
         if current is None or job.id == current.id or not is_active(current) or is_running(job):
             self.job = job
+        self._drop_old_preview()
+
+    def take_preview(self, preview: pb.Preview) -> None:
+        """How a key frame will look, as far as its painting has come."""
+        self.preview = preview
+        self._drop_old_preview()
 
     # Edits
 
@@ -136,9 +148,14 @@ class SessionModel:
             return None
         return painter_named(list(self.info.painters), painter_of(self.session.settings))
 
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether the job at work is to end and has not yet."""
+        return self.job is not None and is_active(self.job) and self.job.id == self.cancelled
+
     def painting_frame(self) -> int | None:
-        """The key frame that is being painted."""
-        if self.job is None or not is_running(self.job) or self.job.stage != pb.STAGE_PAINTING:
+        """The key frame that is being painted, or whose model is being loaded."""
+        if self.job is None or not is_running(self.job) or self.job.stage not in PAINTING_STAGES:
             return None
         return self.job.frame
 
@@ -158,6 +175,10 @@ class SessionModel:
         if direction > 0:
             return min((key for key in self.keys if key > self.playhead), default=None)
         return max((key for key in self.keys if key < self.playhead), default=None)
+
+    def _drop_old_preview(self) -> None:
+        if self.preview is not None and self.preview.frame != self.painting_frame():
+            self.preview = None
 
     def _drop(self, number: int) -> None:
         self._pending.pop(number, None)

@@ -68,8 +68,22 @@ def job_progress(job: pb.Job) -> str:
     }
     if job.state == pb.JOB_STATE_QUEUED:
         return texts[pb.STAGE_QUEUED]
-    text = texts.get(job.stage, "Working")
-    return f"{text} · step {job.step} of {job.steps}" if job.steps else text
+    return " · ".join(part for part in (texts.get(job.stage, "Working"), steps_of(job)) if part)
+
+
+def steps_of(job: pb.Job) -> str:
+    """How far the work on a frame has come: `step 12 of 20`, of a model `45 MB`."""
+    if not job.steps:
+        return ""
+    if job.stage == pb.STAGE_LOADING_MODEL:
+        return f"{job.steps:,} MB"
+    return f"step {job.step} of {job.steps}"
+
+
+def painting_progress(job: pb.Job) -> str:
+    """What is done for the key frame in work: `painting, step 9 of 20`."""
+    work = "loading the model" if job.stage == pb.STAGE_LOADING_MODEL else "painting"
+    return ", ".join(part for part in (work, steps_of(job)) if part)
 
 
 def take_in_use(key: pb.KeyFrame) -> pb.Take | None:

@@ -23,7 +23,7 @@ from panel.icons import icon
 from panel.model.edits import Value, value_set
 from panel.model.session import Link
 from panel.model.settings import names_of, setting_field
-from panel.model.wording import KEY_STATE_NAMES, take_in_use
+from panel.model.wording import KEY_STATE_NAMES, painting_progress, take_in_use
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.widgets.fields import Field, NumberField, PromptField, narrow
 from panel.widgets.parts import WheelGuard, button, card, label, row, set_property
@@ -204,8 +204,11 @@ class KeyCard(QWidget):
             return
         take = take_in_use(key)
         by = f"{take.painter} · " if take else ""
-        painting = self._editor.model.painting_frame() == key.index
-        self.state.setText("painting…" if painting else by + KEY_STATE_NAMES.get(key.state, ""))
+        model = self._editor.model
+        if model.job is not None and model.painting_frame() == key.index:
+            self.state.setText(painting_progress(model.job))
+        else:
+            self.state.setText(by + KEY_STATE_NAMES.get(key.state, ""))
 
     def _show_own(self, key: pb.KeyFrame, name: str, field: Field) -> None:
         session = self._editor.model.session

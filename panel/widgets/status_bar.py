@@ -44,6 +44,9 @@ class StatusBar(QWidget):
         self.progress.setRange(0, 1000)
         self.left = label(role="dim")
         self.cancel = button("Cancel  Esc")
+        keeps = self.cancel.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)  # so that a job's begin and end move nothing
+        self.cancel.setSizePolicy(keeps)
         self.cancel.clicked.connect(editor.cancel)
         line = QHBoxLayout()
         line.setSpacing(10)
@@ -86,7 +89,8 @@ class StatusBar(QWidget):
         self.left.setText(
             f"about {duration(job.seconds_left)} left" if job.seconds_left > 0 else ""
         )
-        self.cancel.setEnabled(self._editor.model.link is Link.CONNECTED)
+        model = self._editor.model
+        self.cancel.setEnabled(model.link is Link.CONNECTED and not model.is_cancelling)
 
     def _line(self) -> tuple[str, str]:
         model = self._editor.model
@@ -96,7 +100,9 @@ class StatusBar(QWidget):
         if model.session is None or model.link is not Link.CONNECTED:
             return "", FAINT
         if job is not None and model.is_rendering:
-            return job_progress(job), RENDERING if is_running(job) else FAINT
+            going = job_progress(job)
+            text = f"Cancelling · {going}" if model.is_cancelling else going
+            return text, RENDERING if is_running(job) else FAINT
         if job is not None and job.notices:
             return job.notices[-1], OUT_OF_DATE
         if job is not None and job.state == pb.JOB_STATE_CANCELLED:

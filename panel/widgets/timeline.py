@@ -31,7 +31,12 @@ from panel.editor import Editor
 from panel.model.session import Link
 from panel.model.time_scale import TimeScale, tick_step
 from panel.model.timecode import timecode
-from panel.model.wording import FRAME_STATE_NAMES, is_painted_by_hand, key_summary
+from panel.model.wording import (
+    FRAME_STATE_NAMES,
+    is_painted_by_hand,
+    key_summary,
+    painting_progress,
+)
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.style import (
     BORDER,
@@ -277,6 +282,8 @@ class Timeline(QWidget):
             described = next((k for k in self._shown_keys() if k.index == key), None)
             if described is None:
                 return "Double-click adds a key frame here"
+            if model.job is not None and model.painting_frame() == described.index:
+                return f"Key frame {described.index} · {painting_progress(model.job)}"
             return f"Key frame {described.index} · {key_summary(described)}"
         if RENDERED.contains(y):
             return f"Frame {frame}: {FRAME_STATE_NAMES.get(model.frames.at(frame), '')}"
@@ -376,6 +383,7 @@ class Timeline(QWidget):
         model = self._editor.model
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painting = model.painting_frame()
+        share = (model.job.step - 1) / model.job.steps if model.job and model.job.steps else 0.0
         line = KEYS.top + KEYS.height / 2
         painter.setPen(QPen(QColor(BORDER), 1))
         painter.drawLine(QPointF(LABEL_WIDTH, line), QPointF(self.width() - RIGHT_MARGIN, line))
@@ -383,7 +391,7 @@ class Timeline(QWidget):
             centre = self.point_of(key.index, KEYS)
             paint_key(painter, centre, key, is_selected=key.index == model.selected)
             if key.index == painting:
-                paint_ring(painter, centre)
+                paint_ring(painter, centre, share)
 
     def _paint_overview(self, painter: QPainter) -> None:
         """Which part of the clip is in view, where it is not all of it."""
@@ -453,11 +461,15 @@ def paint_key(
         painter.drawPolygon(diamond(centre, 1.2))
 
 
-def paint_ring(painter: QPainter, centre: QPointF) -> None:
-    """Around a key frame that is being painted."""
-    painter.setPen(QPen(QColor(RENDERING), 2))
+def paint_ring(painter: QPainter, centre: QPointF, share: float) -> None:
+    """Around a key frame that is being painted; it closes clockwise with its steps."""
+    radius = DIAMOND + 5
+    ring = QRectF(centre.x() - radius, centre.y() - radius, 2 * radius, 2 * radius)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawEllipse(centre, DIAMOND + 5, DIAMOND + 5)
+    painter.setPen(QPen(QColor(RENDERING).darker(200), 2))
+    painter.drawEllipse(ring)
+    painter.setPen(QPen(QColor(RENDERING), 2.5))
+    painter.drawArc(ring, 90 * 16, round(-360 * 16 * share))
 
 
 def paint_state(painter: QPainter, bar: QRectF, state: pb.FrameState.ValueType) -> None:

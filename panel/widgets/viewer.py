@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QWidget
 from panel.editor import Editor
 from panel.model.session import Link
 from panel.model.timecode import timecode
-from panel.model.wording import FRAME_STATE_NAMES
+from panel.model.wording import FRAME_STATE_NAMES, painting_progress, steps_of
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.style import OUT_OF_DATE, TEXT
 
@@ -49,6 +49,8 @@ class ResultShown:
     """None: the source."""
     label: str
     is_current: bool
+    preview: pb.Preview | None = None
+    """In place of a frame: one that is being painted."""
 
 
 class Viewer(QWidget):
@@ -69,6 +71,8 @@ class Viewer(QWidget):
         self._pan = QPointF()
         self._source: QImage | None = None
         self._result: QImage | None = None
+        self._shown_preview: pb.Preview | None = None
+        self._preview_image = QImage()
         self._nothing_at: set[int] = set()
         self._scaled: dict[int, QPixmap] = {}
         self.setMinimumSize(320, 200)
@@ -79,6 +83,8 @@ class Viewer(QWidget):
         editor.playhead_moved.connect(self.refresh)
         editor.session_changed.connect(self._session_changed)
         editor.frames_changed.connect(self._frames_changed)
+        editor.job_changed.connect(self.refresh)
+        editor.preview_changed.connect(self.refresh)
         editor.link_changed.connect(self._link_changed)
 
     # What is shown
@@ -116,10 +122,14 @@ class Viewer(QWidget):
 
     @property
     def result_shown(self) -> ResultShown:
-        """The result at the playhead: that frame, else the nearest ready one, else the source."""
+        """The result at the playhead: that frame or how its painting looks by now, else the nearest
+        ready one, else the source.
+        """
         model = self._editor.model
         state = model.frames.at(model.playhead)
         name = FRAME_STATE_NAMES.get(state, "")
+        if state != pb.FRAME_STATE_READY and model.painting_frame() == model.playhead:
+            return self._painting_shown()
         if state == pb.FRAME_STATE_SOURCE:
             return ResultShown(
                 None, f"B  SOURCE · {name.removeprefix('source: ')}", is_current=True
@@ -134,6 +144,18 @@ class Viewer(QWidget):
             return ResultShown(None, f"B  SOURCE · {name} yet".replace("yet yet", "yet"), False)
         return ResultShown(nearest, f"B  RESULT of frame {nearest} · {name} here", False)
 
+    def _painting_shown(self) -> ResultShown:
+        """What stands at the key frame that is being painted."""
+        model = self._editor.model
+        assert model.job is not None  # noqa: S101 - it paints
+        work = painting_progress(model.job)
+        if model.preview is not None:
+            return ResultShown(None, f"B  PAINTING · {steps_of(model.job)}", False, model.preview)
+        has_result = model.frames.at(model.playhead) != pb.FRAME_STATE_MISSING
+        if has_result and model.playhead not in self._nothing_at:
+            return ResultShown(model.playhead, f"B  RESULT · {work}", False)
+        return ResultShown(None, f"B  SOURCE · {work}", False)
+
     def refresh(self) -> None:
         """Asks for the pictures of the playhead; those known already show at once."""
         if self._editor.model.session is None:
@@ -143,7 +165,10 @@ class Viewer(QWidget):
             picture = self._reader.cached(request)
             if picture is not None:
                 self._show_picture(request, picture)
-        if self.result_shown.frame is None:
+        shown = self.result_shown
+        if shown.preview is not None:
+            self._show_preview(shown.preview)
+        elif shown.frame is None:
             self._result = None
         self._reader.want(requests)
         self.update()
@@ -188,6 +213,12 @@ class Viewer(QWidget):
             self._source = picture.image or self._source
         else:
             self._result = picture.image or self._result
+
+    def _show_preview(self, preview: pb.Preview) -> None:
+        if preview is not self._shown_preview:
+            self._shown_preview = preview
+            self._preview_image = QImage.fromData(preview.picture)
+        self._result = self._preview_image
 
     def _session_changed(self) -> None:
         self.refresh()

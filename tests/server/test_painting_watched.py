@@ -2,19 +2,16 @@
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-import grpc
 import numpy as np
 import pytest
-from inbetween.v1.render_pb2 import CancelJobRequest, StartJobRequest
+from inbetween.v1.render_pb2 import CancelJobRequest
 from inbetween.v1.session_pb2 import (
     Job,
     JobState,
@@ -23,81 +20,17 @@ from inbetween.v1.session_pb2 import (
     WatchRequest,
     WatchResponse,
 )
-from inbetween.v1.settings_pb2 import KeySettings, Settings, TranslationSettings
 from safetensors.numpy import load_file
 
 import server.worker
-from server.serving import RunningServer, ServerOptions, serve
-from tests.server.conftest import ENDED, QUICK, Caller, assert_ends
-
-STEP_SECONDS = 0.8
-SLOW = """
-import os, time
-import engine.translation.loading as loading
-from engine.translation.preview import RoughDecoder
-from engine.translation.stable_diffusion import StableDiffusion
-
-def slowed(kind, name):
-    whole = getattr(kind, name)
-    def slow(*arguments, **named):
-        if os.path.exists({folder!r} + "/slow " + name):
-            time.sleep({seconds})
-        return whole(*arguments, **named)
-    setattr(kind, name, slow)
-
-for name in ("predict", "encode", "decode"):
-    slowed(StableDiffusion, name)
-fitted = RoughDecoder.fitted
-def counted(*arguments):
-    open({folder!r} + "/previews were made", "w").close()
-    return fitted(*arguments)
-RoughDecoder.fitted = counted
-load = loading.load_stable_diffusion
-def load_slowly(*arguments, **named):
-    while os.path.exists({folder!r} + "/slow load"):
-        time.sleep(0.1)
-    return load(*arguments, **named)
-loading.load_stable_diffusion = load_slowly
-"""
-"""What a worker reads as it starts: the built-in model, as slow as a large one on a processor."""
-
-
-@dataclass(frozen=True)
-class SlowServer:
-    """A server whose worker takes its time where a file says so."""
-
-    running: RunningServer
-    caller: Caller
-    folder: Path
-
-    def be_slow(self, *names: str) -> None:
-        for file in self.folder.glob("slow *"):
-            file.unlink()
-        for name in names:
-            (self.folder / f"slow {name}").touch()
-
-    def open(self, clip: Path, keys: list[int], **translation: Any) -> Session:
-        usual: dict[str, Any] = {"painter": "diffusion", "prompt": "watercolour", "steps": 6}
-        settings = Settings(
-            keys=KeySettings(key_interval=0), translation=TranslationSettings(**usual | translation)
-        )
-        return self.caller.open(clip, keys, settings)
-
-    def start(self, session: Session) -> str:
-        request = StartJobRequest(session_id=session.id, keys_only=True)
-        return str(self.caller.render.StartJob(request).job.id)
+from tests.server.conftest import ENDED, QUICK, assert_ends
+from tests.slow_server import STEP_SECONDS, SlowServer, slow_server
 
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[SlowServer]:
-    with tempfile.TemporaryDirectory(prefix="ib") as name, pytest.MonkeyPatch.context() as patch:
-        folder = Path(name)
-        (folder / "sitecustomize.py").write_text(SLOW.format(folder=name, seconds=STEP_SECONDS))
-        patch.setenv("PYTHONPATH", name)
-        patch.setenv("OMP_NUM_THREADS", "1")
-        options = ServerOptions(folder / "s", folder / "l", folder / "h")
-        with serve(options) as running, grpc.insecure_channel(running.address) as channel:
-            yield SlowServer(running, Caller.on(channel), folder)
+    with slow_server() as running:
+        yield running
 
 
 def watched(slow: SlowServer, session: Session, *, previews: bool) -> Generator[WatchResponse]:
