@@ -107,22 +107,26 @@ class DiffusionPainter:
         if self._loaded is None or self._loaded.networks != wanted:
             report.progress(Stage.LOADING_MODEL, request.frame)
             self._loaded = None  # first: its memory is needed for the next one
-            self._loaded = _load(settings)
+            self._loaded = _load(settings, request.frame, report)
         loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
         self._loaded.mixer.use(loras, _loras(settings))
         return self._loaded.model
 
 
-def _load(settings: TranslationSettings) -> _Loaded:
+def _load(settings: TranslationSettings, frame: int, report: Report) -> _Loaded:
     networks = _networks(settings)
     model = find_files(BASE, settings.model)
     vae = find_files(VAE, settings.vae) if settings.vae else None
     controlnets = [find_files(CONTROLNET, control.controlnet) for control in settings.controls]
+    weight_bytes = model.weight_bytes(BASE) + (vae.weight_bytes(VAE) if vae else 0)
+    weight_bytes += sum(controlnet.weight_bytes(CONTROLNET) for controlnet in controlnets)
+    report.progress(Stage.LOADING_MODEL, frame, 0, max(1, round(weight_bytes / 1e6)))
     from engine.translation.loading import load_stable_diffusion
     from engine.translation.lora import LoraMixer
 
     latents = json.dumps([networks["model"], networks["vae"]])
     name = blake2b(latents.encode(), digest_size=16).hexdigest()
+    report.check_cancelled()
     loaded = load_stable_diffusion(name, model, vae, controlnets, card=graphics_card())
     return _Loaded(networks, loaded, LoraMixer(loaded))
 

@@ -57,6 +57,15 @@ class ModelFiles:
     """In diffusers layout; its configuration only where there is a single file of weights."""
     single_file: Path | None = None
 
+    def weight_bytes(self, kind: ModelKind) -> int:
+        """How much there is to load."""
+        weights = [self.single_file] if self.single_file else self._weights(kind)
+        return sum(file.stat().st_size for file in weights)
+
+    def _weights(self, kind: ModelKind) -> list[Path]:
+        found = (file for part in kind.parts for file in (self.folder / part).glob("*.safetensors"))
+        return [file for file in found if not any(map(file.match, _OTHER_WEIGHTS))]
+
 
 def identity(kind: ModelKind, model: str) -> object:
     """What identifies a model in an address: its files by name, size and time of change, or its

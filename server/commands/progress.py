@@ -78,7 +78,9 @@ def _detail(job: Job) -> str:
     parts = []
     if job.stage in (Stage.STAGE_PAINTING, Stage.STAGE_PROPAGATING, Stage.STAGE_BLENDING):
         parts.append(f"frame {job.frame}")
-    if job.steps:
+    if job.stage == Stage.STAGE_LOADING_MODEL and job.steps:
+        parts.append(f"{job.steps:,} MB")
+    elif job.steps:
         parts.append(f"step {job.step} of {job.steps}")
     if job.seconds_left:
         parts.append(f"{time_text(job.seconds_left)} left")

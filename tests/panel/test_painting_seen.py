@@ -56,7 +56,7 @@ def test_a_key_frame_is_seen_while_it_is_painted_until_its_take_replaces_it(
     def words() -> str:
         return viewer.result_shown.label
 
-    qtbot.waitUntil(lambda: words() == "B  SOURCE · loading the model", timeout=JOB_MS)
+    qtbot.waitUntil(lambda: words() == "B  SOURCE · loading the model, 45 MB", timeout=JOB_MS)
     qtbot.waitUntil(lambda: words().startswith("B  PAINTING · step 2 of "), timeout=JOB_MS)
     qtbot.waitUntil(lambda: words().startswith("B  PAINTING · step 3 of "), timeout=JOB_MS)
     assert card.state.text().startswith("painting, step 3 of ")

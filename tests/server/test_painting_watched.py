@@ -23,7 +23,7 @@ from inbetween.v1.session_pb2 import (
 from safetensors.numpy import load_file
 
 import server.worker
-from tests.server.conftest import ENDED, QUICK, assert_ends
+from tests.server.conftest import ENDED, QUICK
 from tests.slow_server import STEP_SECONDS, SlowServer, slow_server
 
 
@@ -213,7 +213,7 @@ def test_a_cancelled_job_whose_worker_comes_to_no_step_ends_all_the_same(
     monkeypatch.setattr(server.worker, "PATIENCE_SECONDS", 1.0)
     if worker := slow.running.jobs.worker_process_id:
         os.kill(worker, signal.SIGKILL)  # the next one has to load its model
-        assert_ends(worker)
+        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
     slow.be_slow("load")
     session = slow.open(tiny_clip, [3], steps=1)
     cancelled = 0.0

@@ -190,13 +190,21 @@ def test_cancelling_ends_a_painting_within_one_step(
     assert report.steps_of(Stage.PAINTING)[-1] == (5, 2, 3)
 
 
-def test_loading_is_reported_and_happens_once(
-    report: "Recorder", photo: "Photo", settings: TranslationSettings
+def test_loading_is_reported_with_its_size_and_happens_once(
+    report: "Recorder",
+    photo: "Photo",
+    settings: TranslationSettings,
+    tiny_model: Path,
+    tiny_controlnet: Path,
 ) -> None:
     painter = DiffusionPainter()
     for _ in range(2):
         painter.paint(PaintRequest(5, photo(64, 64), settings), report)
-    assert len(report.steps_of(Stage.LOADING_MODEL)) == 1
+    # That it begins is told first: to find out how much it is may take a download.
+    begun, (_, _, megabytes) = report.steps_of(Stage.LOADING_MODEL)
+    assert begun == (5, 0, 0)
+    weights = [*tiny_model.rglob("*.safetensors"), *tiny_controlnet.rglob("*.safetensors")]
+    assert megabytes == pytest.approx(sum(file.stat().st_size for file in weights) / 1e6, abs=1)
     assert report.seen[0][0] is Stage.LOADING_MODEL
 
 
