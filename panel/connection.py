@@ -96,9 +96,14 @@ class Connection(QObject):
         """Makes the edit on the server, now or as soon as the server is there."""
         self._enqueue(partial(self._make_edit, number, edit))
 
-    def start_job(self, first: int, last: int, *, keys_only: bool) -> None:
-        """Starts a job after all edits made before have arrived."""
-        self._enqueue(partial(self._start_job, first, last, keys_only))
+    def start_job(self, first: int, last: int, *, keys_only: bool, renew: bool = False) -> None:
+        """Starts a job after all edits made before have arrived. `renew` paints key frames again
+        that were painted against older ones.
+        """
+        request = render_pb2.StartJobRequest(
+            range=frame_pb2.FrameRange(first=first, last=last), keys_only=keys_only, renew=renew
+        )
+        self._enqueue(partial(self._start_job, request))
 
     def cancel_job(self, job_id: str) -> None:
         request = render_pb2.CancelJobRequest(job_id=job_id)
@@ -110,6 +115,13 @@ class Connection(QObject):
     def estimate_cost(self, answered: Callable[[render_pb2.EstimateCostResponse], None]) -> None:
         """What a render of the whole clip would cost now."""
         request = render_pb2.EstimateCostRequest(session_id=self.session_id)
+        self.call(lambda: self.render.EstimateCost(request, timeout=CALL_SECONDS), answered)
+
+    def estimate_renewal(self, answered: Callable[[render_pb2.EstimateCostResponse], None]) -> None:
+        """What it would cost to paint all key frames again that were painted against older ones."""
+        request = render_pb2.EstimateCostRequest(
+            session_id=self.session_id, keys_only=True, renew=True
+        )
         self.call(lambda: self.render.EstimateCost(request, timeout=CALL_SECONDS), answered)
 
     def open_movie(self, path: Path) -> None:
@@ -265,12 +277,8 @@ class Connection(QObject):
             self._know(answer)
             self.post(partial(self.edit_made.emit, number, answer.revision))
 
-    def _start_job(self, first: int, last: int, keys_only: bool, session: pb.Session) -> None:
-        request = render_pb2.StartJobRequest(
-            session_id=session.id,
-            range=frame_pb2.FrameRange(first=first, last=last),
-            keys_only=keys_only,
-        )
+    def _start_job(self, request: render_pb2.StartJobRequest, session: pb.Session) -> None:
+        request.session_id = session.id
         answer = self.render.StartJob(request, timeout=CALL_SECONDS)
         self.post(partial(self.job_arrived.emit, answer.job))
 

@@ -104,6 +104,12 @@ class Editor(QObject):
     def choose_take(self, address: str) -> None:
         self.change_key("Choose take", chosen_take=address)
 
+    def toggle_anchor(self) -> None:
+        """Marks the selected key frame as the anchor of those after it, or takes the mark away."""
+        key = self.model.selected_key
+        if key is not None:
+            self.change_key("Change anchor mark", anchor=None if key.anchor else True)
+
     def new_seed(self) -> None:
         """Another seed for the selected key frame, which then waits for its painting."""
         seed = random.randint(0, LARGEST_SEED)  # noqa: S311 - not a secret
@@ -130,12 +136,18 @@ class Editor(QObject):
             self._do(ChangeSetting(setting.group, setting.name, value, setting.shown.label))
 
     def paint_key(self) -> None:
-        """Paints the selected key frame as today's settings ask for."""
+        """Paints the selected key frame as today's settings ask for, against today's others."""
         key = self.model.selected_key
         if key is None:
             return
         self.change_key("Follow the settings", chosen_take=None)
-        self.connection.start_job(key.index, key.index, keys_only=True)
+        self.connection.start_job(key.index, key.index, keys_only=True, renew=True)
+
+    def renew_keys(self) -> None:
+        """Paints all key frames again that were painted against older ones."""
+        keys = self.model.older_keys
+        if keys:
+            self.connection.start_job(keys[0], keys[-1], keys_only=True, renew=True)
 
     def render_all(self) -> None:
         if self.model.session is not None:
@@ -157,7 +169,9 @@ class Editor(QObject):
         """Starts the job that failed once more."""
         job = self.model.job
         if job is not None:
-            self.connection.start_job(job.range.first, job.range.last, keys_only=job.keys_only)
+            self.connection.start_job(
+                job.range.first, job.range.last, keys_only=job.keys_only, renew=job.renew
+            )
 
     # Playhead and selection
 
@@ -254,9 +268,17 @@ class Editor(QObject):
 
     def _ask_estimate(self) -> None:
         self.connection.estimate_cost(self._take_estimate)
+        if self.model.older_keys:
+            self.connection.estimate_renewal(self._take_renewal)
+        else:
+            self._take_renewal(None)
 
     def _take_estimate(self, estimate: render_pb2.EstimateCostResponse) -> None:
         self.model.estimate = estimate
+        self.estimate_changed.emit()
+
+    def _take_renewal(self, renewal: render_pb2.EstimateCostResponse | None) -> None:
+        self.model.renewal = renewal
         self.estimate_changed.emit()
 
 

@@ -17,6 +17,7 @@ NAMES = {
     "key": "mdi6.rhombus",
     "help": "mdi6.keyboard-outline",
     "seed": "mdi6.dice-5-outline",
+    "anchor": "mdi6.anchor",
     "delete": "mdi6.trash-can-outline",
     "import": "mdi6.image-plus",
     "folded": "mdi6.chevron-right",

@@ -34,6 +34,7 @@ SHORTCUTS = (
     Shortcut("nudge back", "Move it one frame back", ("Alt+Left",), "Key frames", repeats=True),
     Shortcut("nudge on", "Move it one frame on", ("Alt+Right",), "Key frames", repeats=True),
     Shortcut("paint key", "Paint the key frame", ("R",), "Key frames"),
+    Shortcut("anchor", "Make it an anchor, or no longer", ("A",), "Key frames"),
     Shortcut("import painting", "Import a painting", ("Ctrl+I",), "Key frames"),
     Shortcut("show source", "Source", ("1",), "View"),
     Shortcut("show result", "Result", ("2",), "View"),

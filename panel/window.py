@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QAction, QCloseEvent, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMainWindow,
+    QMenu,
     QMessageBox,
     QScrollArea,
     QStackedWidget,
@@ -46,6 +47,7 @@ CARDS_WIDTH = 392
 MOVIE_FILES = (
     "Movies and pictures (*.mp4 *.mov *.mkv *.avi *.webm *.mxf *.png *.exr *.tif);;All (*)"
 )
+KEY_MENU = ("paint key", "anchor", "delete key")
 NAVIGATION = {
     Qt.Key.Key_Left,
     Qt.Key.Key_Right,
@@ -76,6 +78,8 @@ class Window(QMainWindow):
         self.status_bar = StatusBar(self.editor)
         self.view_bar = ViewBar(self.viewer, self.actions_by_name)
         self.transport = TransportBar(self.editor, self.playback, self.actions_by_name)
+        self.key_menu = QMenu(self)
+        self.key_menu.addActions([self.actions_by_name[name] for name in KEY_MENU])
         self.page = NoticeView(as_page=True)
         self.strip = NoticeView(as_page=False)
         self._pages = QStackedWidget()
@@ -178,6 +182,7 @@ class Window(QMainWindow):
             "nudge back": lambda: editor.nudge_key(-1),
             "nudge on": lambda: editor.nudge_key(1),
             "paint key": self._paint_key,
+            "anchor": editor.toggle_anchor,
             "import painting": self.key_card.import_painting,
             "show source": lambda: self.viewer.set_mode(ViewMode.SOURCE),
             "show result": lambda: self.viewer.set_mode(ViewMode.RESULT),
@@ -194,6 +199,8 @@ class Window(QMainWindow):
             action.triggered.connect(_without_arguments(gestures[name]))
         self.key_card.paint_wanted.connect(self._paint_key)
         self.header.render_wanted.connect(self._render_all)
+        self.timeline.menu_wanted.connect(self._show_key_menu)
+        self.key_list.menu_wanted.connect(self._show_key_menu)
         for signal in (
             editor.link_changed,
             editor.session_changed,
@@ -236,6 +243,13 @@ class Window(QMainWindow):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda path: self.connection.open_movie(Path(path)))
         dialog.open()
+
+    def _show_key_menu(self, place: QPoint) -> None:
+        """What can be done with the selected key frame."""
+        key = self.editor.model.selected_key
+        anchor = self.actions_by_name["anchor"]
+        anchor.setText("No longer an anchor" if key and key.anchor else "Make it an anchor")
+        self.key_menu.popup(place)
 
     def _show_help(self) -> None:
         self.help.toggle()

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
-from server.commands.options import Value, with_setting_options
+from server.commands.options import Value, key_fields, with_setting_options
 
 WRONG_INPUT = (InvalidValueError, NotFoundError, UnreadableMediaError)
 
@@ -88,6 +88,16 @@ def render(
             metavar="0,24,61", help="Key frames by hand, in place of those of the session."
         ),
     ] = "",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="24: NAME=VALUE, …",
+            help='What one key frame sets for itself, for example "24: prompt-addition=a raised '
+            'hand, seed=3" or "61: anchor=yes"; NAME= alone follows the clip again. Names: '
+            f"{', '.join(field.name.replace('_', '-') for field in key_fields())}. May be given "
+            "again.",
+        ),
+    ] = None,
     painting: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,6 +136,7 @@ def render(
             overwrite=overwrite,
             frames=frames,
             keys=keys,
+            own_values=key or [],
             paintings=painting or [],
             size_rule=size_rule,
             mask=mask,

@@ -274,7 +274,7 @@ def own_values(key: pb.KeyFrame) -> pb.KeyFrame:
     """The key frame without what the server fills in."""
     own = pb.KeyFrame()
     own.CopyFrom(key)
-    for name in ("take", "takes", "state"):
+    for name in ("take", "takes", "state", "anchor_index"):
         own.ClearField(name)
     return own
 

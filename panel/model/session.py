@@ -43,8 +43,14 @@ class SessionModel:
         self.cancelled = ""
         """The job that the person has cancelled last, which may not have ended yet."""
         self.estimate: render_pb2.EstimateCostResponse | None = None
+        self.renewal: render_pb2.EstimateCostResponse | None = None
+        """What it costs to paint `older_keys` again; None where there are none."""
         self.keys: list[int] = []
         """The frames of the key frames, in order."""
+        self.anchors: frozenset[int] = frozenset()
+        """Those that others are painted against, or will be."""
+        self.older_keys: list[int] = []
+        """Those that were painted against takes which are no longer in use."""
         self.playhead = 0
         self.selected: int | None = None
         self._server_session: pb.Session | None = None
@@ -189,9 +195,20 @@ class SessionModel:
         for edit in self._pending.values():
             session = edit.applied_to(session) if session is not None else None
         self.session = session
-        self.keys = [key.index for key in session.key_frames] if session else []
+        keys = session.key_frames if session else []
+        self.keys = [key.index for key in keys]
+        self.anchors = frozenset(
+            [key.index for key in keys if key.anchor]
+            + [key.anchor_index for key in keys if key.HasField("anchor_index")]
+        )
+        self.older_keys = [key.index for key in keys if is_against_older(key)]
         if self.selected is not None and self.selected not in self.keys:
             self.selected = None
+
+
+def is_against_older(key: pb.KeyFrame) -> bool:
+    """Whether its take was painted against takes that are no longer in use."""
+    return key.state == pb.KEY_FRAME_STATE_PAINTED_AGAINST_OLDER
 
 
 def is_active(job: pb.Job) -> bool:

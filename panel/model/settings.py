@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import FieldDescriptor
-from inbetween.v1 import options_pb2, render_pb2, settings_pb2
+from inbetween.v1 import options_pb2, render_pb2, session_pb2, settings_pb2
 
 from panel.model.edits import Value, value_set
 
@@ -25,7 +25,9 @@ class SettingField:
         return self.kind(getattr(self.shown, self.shown.WhichOneof("default") or "default_string"))
 
     def value(self, settings: settings_pb2.Settings) -> Value:
-        """The value in force: the default where none is set."""
+        """The value in force for the clip: the default where none is set."""
+        if not self.group:
+            return self.default
         value = value_set(getattr(settings, self.group), self.name)
         return self.default if value is None else value
 
@@ -42,6 +44,23 @@ def setting_fields() -> list[SettingField]:
 def setting_field(name: str) -> SettingField:
     """The setting of this name; names are unique over all groups."""
     return next(setting for setting in setting_fields() if setting.name == name)
+
+
+def key_settings() -> list[SettingField]:
+    """What a key frame may set for itself, in the order in which it is shown: settings of the clip,
+    and what only a key frame has, whose group is empty.
+    """
+    by_name = {setting.name: setting for setting in setting_fields()}
+    return [
+        by_name.get(field.name) or _setting(field, group="")
+        for field in session_pb2.KeyFrame.DESCRIPTOR.fields
+        if field.name in by_name or field.GetOptions().HasExtension(options_pb2.setting)
+    ]
+
+
+def key_setting(name: str) -> SettingField:
+    """What a key frame may set under this name."""
+    return next(setting for setting in key_settings() if setting.name == name)
 
 
 def painter_of(settings: settings_pb2.Settings) -> str:
@@ -65,8 +84,12 @@ def _fields_of(group: FieldDescriptor) -> Iterator[SettingField]:
     message = group.message_type
     assert message is not None  # noqa: S101 - every field of Settings is a group
     for field in message.fields:
-        shown = field.GetOptions().Extensions[options_pb2.setting]
-        yield SettingField(group.name, field.name, _KINDS[field.type], shown)
+        yield _setting(field, group.name)
+
+
+def _setting(field: FieldDescriptor, group: str) -> SettingField:
+    shown = field.GetOptions().Extensions[options_pb2.setting]
+    return SettingField(group, field.name, _KINDS[field.type], shown)
 
 
 _KINDS: dict[int, type[Value]] = {

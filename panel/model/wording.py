@@ -16,6 +16,7 @@ KEY_STATE_NAMES = {
     pb.KEY_FRAME_STATE_UNPAINTED: "not painted yet",
     pb.KEY_FRAME_STATE_OUT_OF_DATE: "out of date",
     pb.KEY_FRAME_STATE_READY: "ready",
+    pb.KEY_FRAME_STATE_PAINTED_AGAINST_OLDER: "against an older key",
 }
 
 PAINTED_BY_HAND = "painted"
@@ -96,13 +97,33 @@ def is_painted_by_hand(key: pb.KeyFrame) -> bool:
     return take is not None and take.painter == PAINTED_BY_HAND
 
 
-def key_summary(key: pb.KeyFrame) -> str:
+def drift_of(key: pb.KeyFrame) -> pb.Drift | None:
+    """How far the take in use has gone from its anchor; None where that is not known."""
+    take = take_in_use(key)
+    return take.drift if take is not None and take.HasField("drift") else None
+
+
+def drift_text(drift: pb.Drift) -> str:
+    """`Drift from key 0: colour 3.1, structure 0.001`."""
+    return (
+        f"Drift from key {drift.anchor_index}: colour {drift.color:.1f}, "
+        f"structure {drift.structure:.3f}"
+    )
+
+
+def key_summary(key: pb.KeyFrame, *, is_anchor: bool) -> str:
     """A key frame in one line, for lists and screen readers."""
     parts = [KEY_STATE_NAMES.get(key.state, "new")]
+    if is_anchor:
+        parts.append("anchor")
+    if (drift := drift_of(key)) is not None and drift.is_large:
+        parts.append("drifted")
     if is_painted_by_hand(key):
         parts.append("painted by hand")
     if key.placement == pb.PLACEMENT_AUTOMATIC:
         parts.append("by the key interval")
     if key.HasField("prompt"):
         parts.append(f"“{key.prompt}”")
+    if key.prompt_addition:
+        parts.append(f"+ “{key.prompt_addition}”")
     return " · ".join(parts)

@@ -17,24 +17,43 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from panel.editor import Editor
 from panel.icons import icon
 from panel.model.edits import Value, value_set
-from panel.model.session import Link
-from panel.model.settings import names_of, setting_field
-from panel.model.wording import KEY_STATE_NAMES, painting_progress, take_in_use
+from panel.model.session import Link, is_against_older
+from panel.model.settings import SettingField, key_setting, key_settings, names_of
+from panel.model.wording import (
+    KEY_STATE_NAMES,
+    drift_of,
+    drift_text,
+    duration,
+    painting_progress,
+    take_in_use,
+)
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
-from panel.widgets.fields import Field, NumberField, PromptField, narrow
-from panel.widgets.parts import WheelGuard, button, card, label, row, set_property
+from panel.style import OUT_OF_DATE
+from panel.widgets.fields import Field, NumberField, PromptField, field_for, narrow
+from panel.widgets.parts import ElidedLabel, WheelGuard, button, card, label, row, set_property
 
 TAKE_SIZE = QSize(104, 60)
+LABEL_WIDTH = 82
 KEPT_TAKES = 200
-OWN_SETTINGS = ("prompt", "strength", "seed")
+OWN_SETTINGS = "This key only"
 SIZE_RULES = (
     ("if smaller or larger: fit", pb.SIZE_RULE_FIT),
     ("if smaller or larger: crop", pb.SIZE_RULE_CROP),
     ("if smaller or larger: refuse", pb.SIZE_RULE_REFUSE),
+)
+DRIFT = (
+    "How far this take has gone from its anchor, over what both frames show. Colour: in steps of "
+    "CIE-LAB, of which 2 can just be seen. Structure: mean squared difference once the colours are "
+    "matched."
+)
+LARGE_DRIFT = (
+    "This is more than one would want. Look at it beside its anchor: paint it again with another "
+    "seed, or mark an anchor nearer to it."
 )
 PAINTING_FILES = "Paintings (*.png *.jpg *.jpeg *.tif *.tiff *.exr)"
 
@@ -54,12 +73,16 @@ class KeyCard(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
         self.title = label(role="title")
-        self.state = label(role="dim")
-        self.delete = QToolButton()
-        self.delete.setIcon(icon("delete"))
+        self.state = ElidedLabel("dim")
+        self.state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.anchor = _tool("anchor", "Anchor")
+        self.anchor.setCheckable(True)
+        self.anchor.setToolTip(f"{key_setting('anchor').shown.hint} (A)")
+        self.delete = _tool("delete", "Delete key frame")
         self.delete.setToolTip("Delete this key frame; its takes are kept (Del)")
-        self.delete.setAccessibleName("Delete key frame")
-        layout.addLayout(row(self.title, None, self.state, self.delete))
+        heading = row(self.title, self.state, self.anchor, self.delete)
+        heading.setStretch(1, 1)
+        layout.addLayout(heading)
         self.empty = label(
             "Click a diamond to select a key frame, or press M to add one here.", "dim"
         )
@@ -68,12 +91,14 @@ class KeyCard(QWidget):
         self.body = QWidget()
         layout.addWidget(self.body)
         self._fill_body()
+        self.anchor.clicked.connect(editor.toggle_anchor)
         self.delete.clicked.connect(editor.delete_key)
         editor.session_changed.connect(self.refresh)
         editor.selection_changed.connect(self.refresh)
         editor.job_changed.connect(self._show_job)
         editor.link_changed.connect(self.refresh)
         editor.info_changed.connect(self.refresh)
+        editor.estimate_changed.connect(self._show_price)
         self._shown_takes: list[tuple[str, str]] = []
         self.refresh()
 
@@ -126,7 +151,22 @@ class KeyCard(QWidget):
         self._take_scroll.setFixedHeight(TAKE_SIZE.height() + 40)
         self._take_scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout.addWidget(self._take_scroll)
-        layout.addLayout(self._own_settings())
+        self.facts = label(role="dim")
+        self.drift = label(role="dim")
+        for told in (self.facts, self.drift):
+            told.setWordWrap(True)
+            layout.addWidget(told)
+        self.own = QCollapsible(OWN_SETTINGS)
+        self.own.setDuration(0)
+        self.own.setCollapsedIcon(icon("folded"))
+        self.own.setExpandedIcon(icon("unfolded"))
+        fields = QWidget()
+        fields.setLayout(self._own_settings())
+        self.own.addWidget(fields)
+        self.own.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        self.own.content().layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        self.own.expand(animate=False)
+        layout.addWidget(self.own)
         self.paint = button("Paint key  R", primary=True)
         self.paint.clicked.connect(self.paint_wanted)
         self.import_button = button("Import painting…")
@@ -148,26 +188,28 @@ class KeyCard(QWidget):
 
     def _own_settings(self) -> QGridLayout:
         grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(7)
         grid.setColumnStretch(1, 1)
-        self.fields: dict[str, Field] = {
-            name: PromptField(empty_choice=True)
-            if name == "prompt"
-            else NumberField(setting_field(name))
-            for name in OWN_SETTINGS
-        }
+        self.fields: dict[str, Field] = {}
         self.as_clip: dict[str, QPushButton] = {}
-        for line, (name, field) in enumerate(self.fields.items()):
-            setting = setting_field(name)
+        settings = [setting for setting in key_settings() if setting.kind is not bool]
+        for line, setting in enumerate(settings):
+            name = setting.name
+            field = _field(setting)
+            self.fields[name] = field
             field.setToolTip(f"{setting.shown.hint}\n\nHere: for this key frame only.")
             field.setAccessibleName(f"{setting.shown.label} of this key frame")
-            as_clip = button("as the clip")
+            as_clip = button("")
             as_clip.setProperty("link", True)
             as_clip.setFixedWidth(74)
             as_clip.clicked.connect(lambda _=False, name=name: self._change(name, None))
             field.edited.connect(lambda value, name=name: self._change(name, value))
             self.as_clip[name] = as_clip
-            grid.addWidget(label(setting.shown.label, "dim"), line, 0)
+            shown = label(setting.shown.label, "dim")
+            shown.setFixedWidth(LABEL_WIDTH)
+            shown.setWordWrap(True)
+            grid.addWidget(shown, line, 0)
             grid.addWidget(field, line, 1)
             grid.addWidget(as_clip, line, 2)
         self.new_seed = button("New seed")
@@ -181,6 +223,7 @@ class KeyCard(QWidget):
     def refresh(self) -> None:
         key = self._editor.model.selected_key
         self.body.setVisible(key is not None)
+        self.anchor.setVisible(key is not None)
         self.delete.setVisible(key is not None)
         self.empty.setVisible(key is None)
         if key is None:
@@ -190,13 +233,16 @@ class KeyCard(QWidget):
         self.title.setText(f"Key frame {key.index}")
         self._show_job()
         self._show_takes(key)
+        self._show_facts(key)
+        self._show_price()
         for name, field in self.fields.items():
             self._show_own(key, name, field)
+        self._show_own_names(key)
         self.paint.setEnabled(self._editor.model.link is Link.CONNECTED)
         painter = self._editor.model.painter
-        self.new_seed.setEnabled(
-            painter is not None and setting_field("seed").concerns(painter.name)
-        )
+        for widget, name in ((self.new_seed, "seed"), (self.anchor, "anchor")):
+            widget.setEnabled(painter is not None and key_setting(name).concerns(painter.name))
+        self.anchor.setChecked(key.anchor)
 
     def _show_job(self) -> None:
         key = self._editor.model.selected_key
@@ -208,26 +254,65 @@ class KeyCard(QWidget):
         if model.job is not None and model.painting_frame() == key.index:
             self.state.setText(painting_progress(model.job))
         else:
-            self.state.setText(by + KEY_STATE_NAMES.get(key.state, ""))
+            state = pb.KEY_FRAME_STATE_READY if is_against_older(key) else key.state
+            self.state.setText(by + KEY_STATE_NAMES.get(state, ""))
+
+    def _show_facts(self, key: pb.KeyFrame) -> None:
+        """What it is painted against, what is painted against it, and how far it has drifted."""
+        facts = []
+        if key.index in self._editor.model.anchors:
+            facts.append("Anchor of those after it.")
+        if is_against_older(key):
+            facts.append("Painted against older key frames; it stays in use.")
+        elif key.HasField("anchor_index"):
+            facts.append(f"Painted against key frame {key.anchor_index}.")
+        self.facts.setText(" ".join(facts))
+        self.facts.setVisible(bool(facts))
+        drift = drift_of(key)
+        self.drift.setVisible(drift is not None)
+        if drift is not None:
+            self.drift.setText(f"{'▲ ' if drift.is_large else ''}{drift_text(drift)}")
+            self.drift.setStyleSheet(f"color: {OUT_OF_DATE}" if drift.is_large else "")
+            self.drift.setToolTip(f"{DRIFT} {LARGE_DRIFT}" if drift.is_large else DRIFT)
+
+    def _show_price(self) -> None:
+        """Of painting it again where that is on offer: each key frame takes the same time."""
+        model = self._editor.model
+        key, renewal = model.selected_key, model.renewal
+        is_older = key is not None and is_against_older(key)
+        text = "Paint again  R" if is_older else "Paint key  R"
+        if is_older and renewal is not None and renewal.seconds and renewal.to_do.paintings:
+            text += f" · {duration(renewal.seconds / renewal.to_do.paintings)}"
+        self.paint.setText(text)
+
+    def _show_own_names(self, key: pb.KeyFrame) -> None:
+        """The fold says what it holds."""
+        own = [
+            key_setting(name).shown.label.lower()
+            for name in self.fields
+            if value_set(key, name) is not None
+        ]
+        self.own.setText(": ".join([OWN_SETTINGS, *filter(None, [", ".join(own)])]))
 
     def _show_own(self, key: pb.KeyFrame, name: str, field: Field) -> None:
         session = self._editor.model.session
         painter = self._editor.model.painter
         if session is None:
             return
-        own = value_set(key, name)
-        clips = setting_field(name).value(session.settings)
+        own, setting = value_set(key, name), key_setting(name)
+        clips = setting.value(session.settings)
         if isinstance(field, PromptField):
-            field.offer(names_of(painter))
+            field.offer(names_of(painter) if name == "prompt" else [])
             field.show_inherited(str(clips))
             field.show_value("" if own is None else own)
         else:
             field.show_value(clips if own is None else own)
-        concerned = painter is None or setting_field(name).concerns(painter.name)
+        concerned = painter is None or setting.concerns(painter.name)
         field.setEnabled(concerned)
+        back = "as the clip" if setting.group else "clear"
         self.as_clip[name].setEnabled(own is not None and concerned)
-        self.as_clip[name].setText("" if own is None else "as the clip")
-        self.as_clip[name].setToolTip(f"Back to the clip's {name}: {clips}")
+        self.as_clip[name].setText("" if own is None else back)
+        self.as_clip[name].setToolTip(f"Back to the clip's {setting.shown.label.lower()}: {clips}")
         if isinstance(field, NumberField):
             set_property(field.spin, "inherited", own is None)
 
@@ -299,10 +384,23 @@ class KeyCard(QWidget):
     # Gestures
 
     def _change(self, name: str, value: Value | None) -> None:
-        if name == "prompt" and value == "":
-            value = None  # an empty prompt follows the clip
-        self._editor.change_key(f"Change {name}", **{name: value})
+        if value == "":
+            value = None  # an empty text follows the clip
+        text = f"Change {key_setting(name).shown.label.lower()}"
+        self._editor.change_key(text, **{name: value})
 
     def _choose(self, address: str) -> None:
         self._editor.choose_take(address)
         self.refresh()
+
+
+def _field(setting: SettingField) -> Field:
+    """For a value that may be none: an empty text is none."""
+    return PromptField(empty_choice=True) if setting.shown.multiline else field_for(setting)
+
+
+def _tool(name: str, spoken: str) -> QToolButton:
+    made = QToolButton()
+    made.setIcon(icon(name))
+    made.setAccessibleName(spoken)
+    return made

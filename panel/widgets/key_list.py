@@ -6,18 +6,21 @@ from PySide6.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPoint,
     QPointF,
     QSize,
     Qt,
+    Signal,
 )
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QListView, QVBoxLayout, QWidget
 
 from panel.editor import Editor
+from panel.model.session import Link
 from panel.model.timecode import timecode
-from panel.model.wording import key_summary
+from panel.model.wording import duration, key_summary
 from panel.style import CARD
-from panel.widgets.parts import card, label
+from panel.widgets.parts import ElidedLabel, button, card, label, row
 from panel.widgets.timeline import paint_key
 
 Index = QModelIndex | QPersistentModelIndex
@@ -42,9 +45,9 @@ class KeyListModel(QAbstractListModel):
         time = timecode(key.index, self._editor.model.rate)
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return f"{key.index:>5}   {time}   {key_summary(key)}"
+                return f"{key.index:>5}   {time}   {self._summary(key)}"
             case Qt.ItemDataRole.AccessibleTextRole | Qt.ItemDataRole.ToolTipRole:
-                return f"Key frame {key.index}, {key_summary(key)}"
+                return f"Key frame {key.index}, {self._summary(key)}"
             case Qt.ItemDataRole.DecorationRole:
                 return _key_icon(key)
             case Qt.ItemDataRole.SizeHintRole:
@@ -59,6 +62,9 @@ class KeyListModel(QAbstractListModel):
         """The row of the key frame at this frame."""
         indices = [key.index for key in self._keys]
         return indices.index(frame) if frame in indices else None
+
+    def _summary(self, key: pb.KeyFrame) -> str:
+        return key_summary(key, is_anchor=key.index in self._editor.model.anchors)
 
     def _refresh(self) -> None:
         session = self._editor.model.session
@@ -77,6 +83,9 @@ class KeyListModel(QAbstractListModel):
 class KeyList(QWidget):
     """The list with its heading; what is selected in it is selected everywhere."""
 
+    menu_wanted = Signal(QPoint)
+    """For the selected key frame, at this place of the screen."""
+
     def __init__(self, editor: Editor) -> None:
         super().__init__()
         self._editor = editor
@@ -93,11 +102,28 @@ class KeyList(QWidget):
         self.view.setMinimumHeight(96)
         self.view.setAccessibleName("Key frames")
         layout.addWidget(self.view, 1)
+        self.older = ElidedLabel("dim")
+        self.renew = button("")
+        self.renew.setToolTip(
+            "Key frames before them have changed since. Their paintings stay in use until you "
+            "paint them again."
+        )
+        self.renew.clicked.connect(editor.renew_keys)
+        line = row(self.older, self.renew)
+        line.setStretch(0, 1)
+        layout.addLayout(line)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.customContextMenuRequested.connect(self._menu_asked)
         self.view.selectionModel().currentChanged.connect(self._row_chosen)
         self.view.clicked.connect(self._row_clicked)
         self.keys.modelReset.connect(self._show_selection)
         editor.selection_changed.connect(self._show_selection)
         editor.session_changed.connect(self._show_count)
+        editor.session_changed.connect(self._show_older)
+        editor.estimate_changed.connect(self._show_older)
+        editor.job_changed.connect(self._show_older)
+        editor.link_changed.connect(self._show_older)
+        self._show_older()
 
     def _row_chosen(self, current: QModelIndex) -> None:
         if current.isValid() and self.keys.key_frame(current.row()) != self._editor.model.selected:
@@ -114,6 +140,21 @@ class KeyList(QWidget):
         elif selection.currentIndex().row() != row or not selection.hasSelection():
             flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
             selection.setCurrentIndex(self.keys.index(row), flag)
+
+    def _menu_asked(self, place: QPoint) -> None:
+        if self.view.indexAt(place).isValid():
+            self.menu_wanted.emit(self.view.viewport().mapToGlobal(place))
+
+    def _show_older(self) -> None:
+        """Offers to paint again what was painted against older key frames, with the price."""
+        model = self._editor.model
+        count, renewal = len(model.older_keys), model.renewal
+        self.older.setText(f"{count} against an older key")
+        price = f" · {duration(renewal.seconds)}" if renewal and renewal.seconds else ""
+        self.renew.setText(f"Paint again{price}")
+        self.renew.setEnabled(model.link is Link.CONNECTED and not model.is_rendering)
+        for widget in (self.older, self.renew):
+            widget.setVisible(count > 0)
 
     def _show_count(self) -> None:
         self._heading.setText(f"Key frames · {len(self._editor.model.keys)}")

@@ -11,10 +11,11 @@ from math import ceil
 
 from inbetween.v1 import render_pb2
 from inbetween.v1 import session_pb2 as pb
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
+    QContextMenuEvent,
     QHelpEvent,
     QMouseEvent,
     QPainter,
@@ -28,7 +29,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from panel.editor import Editor
-from panel.model.session import Link
+from panel.model.session import Link, is_against_older
 from panel.model.time_scale import TimeScale, tick_step
 from panel.model.timecode import timecode
 from panel.model.wording import (
@@ -61,6 +62,8 @@ TIMECODE_PIXELS = 200
 FRAME_NUMBER_PIXELS = 100
 KEY_REACH = 8
 DIAMOND = 6.0
+ANCHOR_BESIDE = QPointF(9.0, 10.0)
+"""Where the playhead does not cover it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class _KeyDrag:
 
 class Timeline(QWidget):
     """Where key frames are placed, and the playhead is moved."""
+
+    menu_wanted = Signal(QPoint)
+    """For the selected key frame, at this place of the screen."""
 
     def __init__(self, editor: Editor) -> None:
         super().__init__()
@@ -256,6 +262,16 @@ class Timeline(QWidget):
         if KEYS.contains(y) and x >= LABEL_WIDTH and self._key_near(x) is None:
             self._editor.add_key(self._frame_at(x))
 
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+        at_pointer = event.reason() == QContextMenuEvent.Reason.Mouse
+        x, y = event.pos().x(), event.pos().y()
+        key = self._key_near(x) if KEYS.contains(y) else None
+        if at_pointer and key is not None:
+            self._editor.select(key)
+            self.menu_wanted.emit(event.globalPos())
+        elif not at_pointer and (selected := self._editor.model.selected) is not None:
+            self.menu_wanted.emit(self.mapToGlobal(self.point_of(selected, KEYS).toPoint()))
+
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         delta = event.angleDelta()
         turned = delta.y() or delta.x()
@@ -284,7 +300,8 @@ class Timeline(QWidget):
                 return "Double-click adds a key frame here"
             if model.job is not None and model.painting_frame() == described.index:
                 return f"Key frame {described.index} · {painting_progress(model.job)}"
-            return f"Key frame {described.index} · {key_summary(described)}"
+            summary = key_summary(described, is_anchor=described.index in model.anchors)
+            return f"Key frame {described.index} · {summary}"
         if RENDERED.contains(y):
             return f"Frame {frame}: {FRAME_STATE_NAMES.get(model.frames.at(frame), '')}"
         return f"{timecode(frame, model.rate)} · frame {frame}"
@@ -392,6 +409,8 @@ class Timeline(QWidget):
             paint_key(painter, centre, key, is_selected=key.index == model.selected)
             if key.index == painting:
                 paint_ring(painter, centre, share)
+            if key.index in model.anchors:
+                paint_anchor(painter, centre + ANCHOR_BESIDE)
 
     def _paint_overview(self, painter: QPainter) -> None:
         """Which part of the clip is in view, where it is not all of it."""
@@ -444,11 +463,12 @@ def diamond(centre: QPointF, radius: float) -> QPolygonF:
 def paint_key(
     painter: QPainter, centre: QPointF, key: pb.KeyFrame, *, is_selected: bool = False
 ) -> None:
-    """A key frame: filled when its painting is current, hollow when it has none, hollow with a dot
-    when it is out of date.
+    """A key frame: filled when its painting is current, with a hole when that was painted against
+    an older one; hollow when it has none, hollow with a dot when it is out of date.
     """
     color = QColor(HAND if is_painted_by_hand(key) else GENERATED)
-    is_ready = key.state == pb.KEY_FRAME_STATE_READY
+    is_older = is_against_older(key)
+    is_ready = is_older or key.state == pb.KEY_FRAME_STATE_READY
     if is_selected:
         painter.setPen(QPen(QColor("white"), 1.5))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -459,6 +479,20 @@ def paint_key(
     if key.state == pb.KEY_FRAME_STATE_OUT_OF_DATE:
         painter.setBrush(color)
         painter.drawPolygon(diamond(centre, 1.2))
+    if is_older:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(CARD))
+        painter.drawPolygon(diamond(centre, 3.0))
+
+
+def paint_anchor(painter: QPainter, centre: QPointF) -> None:
+    """Beside a key frame that others are painted against."""
+    painter.setPen(QPen(QColor(TEXT), 1.2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawEllipse(centre + QPointF(0, -3.2), 1.2, 1.2)
+    painter.drawLine(centre + QPointF(0, -2), centre + QPointF(0, 4))
+    painter.drawLine(centre + QPointF(-2, -0.6), centre + QPointF(2, -0.6))
+    painter.drawArc(QRectF(centre.x() - 4, centre.y() - 4, 8, 8), 200 * 16, 140 * 16)
 
 
 def paint_ring(painter: QPainter, centre: QPointF, share: float) -> None:

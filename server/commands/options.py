@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 from google.protobuf.descriptor import FieldDescriptor
 from inbetween.v1.options_pb2 import Setting, setting
+from inbetween.v1.session_pb2 import KeyFrame
 from inbetween.v1.settings_pb2 import Settings
 
 from engine.errors import InvalidValueError
@@ -48,17 +49,29 @@ class SettingField:
 def setting_fields() -> list[SettingField]:
     """All settings of a render from a file, in the order of settings.proto."""
     return [
-        SettingField(
-            group.name,
-            field.name,
-            VALUE_TYPES[field.cpp_type],
-            field.GetOptions().Extensions[setting],
-        )
+        _setting_field(field, group.name)
         for group in Settings.DESCRIPTOR.fields
         if group.message_type is not None
         for field in group.message_type.fields
         if field.name not in OF_HOSTS
     ]
+
+
+def key_fields() -> list[SettingField]:
+    """What a key frame may set for itself: settings of the clip, and what only a key frame has,
+    whose group is empty.
+    """
+    by_name = {field.name: field for field in setting_fields()}
+    return [
+        by_name.get(field.name) or _setting_field(field, group="")
+        for field in KeyFrame.DESCRIPTOR.fields
+        if field.name in by_name or field.GetOptions().HasExtension(setting)
+    ]
+
+
+def _setting_field(field: FieldDescriptor, group: str) -> SettingField:
+    annotation = field.GetOptions().Extensions[setting]
+    return SettingField(group, field.name, VALUE_TYPES[field.cpp_type], annotation)
 
 
 def with_setting_options(command: Command) -> Command:
@@ -82,7 +95,7 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
     for field in chosen:
         _set(changed, field, given[field.name])
     for field in chosen:
-        _check_painter(field, painter_of(changed))
+        check_painter(field, painter_of(changed), field.option)
     return changed
 
 
@@ -111,11 +124,12 @@ def _known_painters() -> list[str]:
     return [choice.value for choice in _painter_field().annotation.choices]
 
 
-def _check_painter(field: SettingField, painter: str) -> None:
+def check_painter(field: SettingField, painter: str, option: str) -> None:
+    """Raises InvalidValueError where the painter does not use what the option sets."""
     painters = list(field.annotation.painters)
     if painters and painter not in painters and painter in _known_painters():
         raise InvalidValueError(
-            f"The painter {painter} does not use {field.option}: leave it out, or choose "
+            f"The painter {painter} does not use {option}: leave it out, or choose "
             f"--painter {' or '.join(painters)}."
         )
 

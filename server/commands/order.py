@@ -12,6 +12,7 @@ from engine.media.numbered import NumberedFiles
 from engine.settings import CONTROLNETS
 from engine.translation.model_files import POCKET
 from engine.types import FrameRange
+from server.commands.key_options import OwnValues, parse_keys_own
 from server.commands.options import Value
 
 SIZE_RULES = {
@@ -44,6 +45,8 @@ class RenderOrder:
     """None: the whole clip."""
     keys: tuple[int, ...] | None
     """By hand, in place of the session's; None: those stay."""
+    own_values: Mapping[int, OwnValues]
+    """What key frames set for themselves; those that are not there are placed."""
     paintings: Mapping[int, Path]
     size_rule: SizeRule.ValueType
     mask: Path | None
@@ -66,6 +69,7 @@ class RenderOrder:
         fresh: bool,
         frames: str,
         keys: str,
+        own_values: Sequence[str] = (),
         paintings: Sequence[str],
         size_rule: str,
         mask: Path | None = None,
@@ -79,12 +83,13 @@ class RenderOrder:
             fresh=fresh,
             frames=parse_range(frames) if frames else None,
             keys=parse_keys(keys) if keys else None,
+            own_values=parse_keys_own(own_values),
             paintings=parse_paintings(paintings),
             size_rule=_size_rule(size_rule),
             mask=mask.absolute() if mask else None,
             settings=_with_whole_paths(_key_settings(settings, keys)),
         )
-        for index in (*(order.keys or ()), *order.paintings):
+        for index in (*(order.keys or ()), *order.own_values, *order.paintings):
             _check_inside(index, order.frames)
         return order
 

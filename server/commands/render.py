@@ -1,13 +1,14 @@
 """`inbetween render`: a clip in, a movie or a sequence out."""
 
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import typer
 from inbetween.v1.session_pb2 import (
     Cost,
+    Drift,
     FrameRun,
     FrameState,
     Job,
@@ -28,7 +29,8 @@ from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
 from engine.types import Clip, Frame, FrameRange
 from server.client import Answer, Client, connect
-from server.commands.options import apply_options
+from server.commands.key_options import OwnValues, check_painters, with_own_values
+from server.commands.options import apply_options, painter_of
 from server.commands.order import RenderOrder
 from server.commands.progress import STAGES, ProgressDisplay
 from server.paintings import SIZE_RULE_OF
@@ -81,10 +83,13 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
     wanted = settings_of(settings)
     recipe_of(wanted.translation)  # Raises what the painter says of them.
     flow_recipe_of(wanted.propagation)  # Likewise.
+    check_painters(order.own_values, painter_of(settings))
     if settings != session.settings:
         session = client.update_settings(session.id, settings)
     if order.keys is not None:
-        session = _replace_keys(client, session, {*order.keys, *order.paintings})
+        wanted_keys = {*order.keys, *order.own_values, *order.paintings}
+        session = _replace_keys(client, session, wanted_keys)
+    session = _set_own_values(client, session, order.own_values)
     for index, painting in order.paintings.items():
         session = client.import_painting(session.id, index, painting, order.size_rule)
     return session
@@ -108,6 +113,7 @@ def _check_folder(folder: Path) -> None:
 def _check_frames(clip: FrameRange, order: RenderOrder) -> None:
     """Raises InvalidValueError for a range and for key frames that the clip does not have."""
     check_key_frames(clip, order.keys or ())
+    check_key_frames(clip, order.own_values)
     check_key_frames(clip, order.paintings)
     if order.frames and not (order.frames.first in clip and order.frames.last in clip):
         raise InvalidValueError(
@@ -125,6 +131,19 @@ def _replace_keys(client: Client, session: Session, wanted: Set[int]) -> Session
     placed = [by_hand.get(index, KeyFrame(index=index, placement=HAND)) for index in wanted]
     placed += [key for key in automatic if key.index not in wanted]
     return client.set_key_frames(session.id, placed)
+
+
+def _set_own_values(
+    client: Client, session: Session, own_values: Mapping[int, OwnValues]
+) -> Session:
+    """Changes what key frames set for themselves; one that is not there is placed."""
+    keys = {key.index: key for key in session.key_frames}
+    for index, values in own_values.items():
+        key = keys.get(index, KeyFrame(index=index, placement=HAND))
+        keys[index] = with_own_values(key, values)
+    if list(keys.values()) == list(session.key_frames):
+        return session
+    return client.set_key_frames(session.id, keys.values())
 
 
 def _run(client: Client, session: Session, frames: FrameRange, display: ProgressDisplay) -> Job:
@@ -213,11 +232,25 @@ def _summarise(
         )
     keys = [str(key.index) for key in session.key_frames if key.index in frames]
     typer.echo(f"  key frames: {', '.join(keys) or 'none'}")
+    for index, drift in _large_drifts(session, frames):
+        typer.echo(
+            f"  drift: key frame {index} has gone far from its anchor {drift.anchor_index} (colour "
+            f'{drift.color:.1f}, structure {drift.structure:.3f}); --key "N: anchor=yes" marks a '
+            "nearer anchor"
+        )
     typer.echo(f"  made: {_cost_text(job.done)}")
     typer.echo(f"  reused: {_cost_text(job.reused)}")
     stages = (f"{STAGES[entry.stage].lower()} {entry.seconds:.1f}" for entry in job.stage_seconds)
     typer.echo(f"  seconds: {', '.join(stages)}")
     typer.echo(f"  session: {session.id}")
+
+
+def _large_drifts(session: Session, frames: FrameRange) -> Iterator[tuple[int, Drift]]:
+    """Key frames of the range with the drift of the take in use."""
+    for key in session.key_frames:
+        for take in key.takes:
+            if key.index in frames and take.address == key.take and take.drift.is_large:
+                yield key.index, take.drift
 
 
 def _cost_text(cost: Cost) -> str:

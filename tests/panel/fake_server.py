@@ -131,6 +131,11 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         self.requests.append(request)
         return pb.SetKeyFramesResponse(session=self.change_keys(list(request.key_frames)))
 
+    def EditKeyFrame(self, request: Any, context: Any) -> pb.EditKeyFrameResponse:  # noqa: N802
+        self.requests.append(request)
+        others = [key for key in self.session.key_frames if key.index != request.key_frame.index]
+        return pb.EditKeyFrameResponse(session=self.change_keys([*others, request.key_frame]))
+
     def UpdateSettings(self, request: Any, context: Any) -> pb.UpdateSettingsResponse:  # noqa: N802
         self.requests.append(request)
         self.session.settings.CopyFrom(request.settings)

@@ -21,7 +21,7 @@ from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QComboBox
+from PySide6.QtWidgets import QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from panel.model.session import Link
@@ -322,6 +322,41 @@ def test_a_key_is_painted_again_and_the_clip_rendered(
     result, source = _middle(window, Qt.Key.Key_2), _middle(window, Qt.Key.Key_1)
     assert result != source
     qtbot.waitUntil(lambda: window.header.price.text() == "To render: nothing left to render")
+
+
+def test_a_key_frame_takes_values_of_its_own_and_gives_them_back(
+    open_session: OpenSession, qtbot: QtBot
+) -> None:
+    opened = open_session(2, 5)
+    painter = opened.window.shot_card.field("painter").findChild(QComboBox)
+    assert painter is not None
+    painter.setFocus()
+    QTest.keyClick(painter, Qt.Key.Key_Up)
+    qtbot.waitUntil(lambda: opened.stored.settings.translation.painter == "diffusion")
+    opened.click(5, KEYS)
+    card = opened.window.key_card
+    addition = card.fields["prompt_addition"].findChild(QLineEdit)
+    weight = card.fields["controlnet_weight"]
+    assert addition is not None
+    assert isinstance(weight, NumberField)
+    assert weight.spin.value() == pytest.approx(0.7)
+    addition.setFocus()
+    QTest.keyClicks(addition, "cold light")
+    QTest.keyClick(addition, Qt.Key.Key_Return)
+    weight.spin.selectAll()
+    QTest.keyClicks(weight.spin, "0.25")
+    QTest.keyClick(weight.spin, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: opened.stored.key_frames[1].controlnet_weight == 0.25)
+    assert opened.stored.key_frames[1].prompt_addition == "cold light"
+    assert not opened.stored.key_frames[0].HasField("controlnet_weight")
+    assert card.own.text() == "This key only: prompt addition, controlnet weight"
+
+    as_clip = card.as_clip["controlnet_weight"]
+    qtbot.waitUntil(lambda: as_clip.height() >= as_clip.sizeHint().height())  # laid out by now
+    QTest.mouseClick(as_clip, LEFT)
+    qtbot.waitUntil(lambda: not opened.stored.key_frames[1].HasField("controlnet_weight"))
+    opened.key(Qt.Key.Key_Z, CTRL)
+    qtbot.waitUntil(lambda: opened.stored.key_frames[1].controlnet_weight == 0.25)
 
 
 def test_moving_a_key_renders_that_key_and_its_two_intervals_only(

@@ -15,6 +15,7 @@ from inbetween.v1.render_pb2 import (
     StartJobRequest,
 )
 from inbetween.v1.session_pb2 import (
+    DeleteKeyFrameRequest,
     EditKeyFrameRequest,
     GetSessionRequest,
     Job,
@@ -36,6 +37,7 @@ from inbetween.v1.settings_pb2 import (
 from tests.server.conftest import Caller, jobs_until_end
 from tests.server.test_key_frames import import_painting, painting
 
+OUT_OF_DATE = KeyFrameState.KEY_FRAME_STATE_OUT_OF_DATE
 READY = KeyFrameState.KEY_FRAME_STATE_READY
 AGAINST_OLDER = KeyFrameState.KEY_FRAME_STATE_PAINTED_AGAINST_OLDER
 DIFFUSION = Settings(
@@ -152,13 +154,26 @@ def test_a_mark_offers_to_paint_later_keys_again_and_changes_nothing_by_itself(
     assert set(clip.states().values()) == {READY}
 
 
-def test_an_anchor_moves_with_its_key_frame(open_clip: OpenClip) -> None:
+def test_a_changed_key_frame_is_painted_alone_and_later_ones_are_told_as_older(
+    open_clip: OpenClip,
+) -> None:
+    clip = open_clip(0, 3, 6)
+    clip.paint()
+    clip.edit(KeyFrame(index=3, seed=8))
+    assert clip.states() == {0: READY, 3: OUT_OF_DATE, 6: AGAINST_OLDER}
+    assert clip.paint().done.paintings == 1
+    assert clip.states() == {0: READY, 3: READY, 6: AGAINST_OLDER}
+
+
+def test_an_anchor_moves_and_goes_with_its_key_frame(open_clip: OpenClip) -> None:
     clip = open_clip(0, KeyFrame(index=3, anchor=True), 9)
     clip.caller.sessions.MoveKeyFrame(
         MoveKeyFrameRequest(session_id=clip.id, from_index=3, to_index=5)
     )
     assert clip.key(5).anchor
     assert clip.key(9).anchor_index == 5
+    clip.caller.sessions.DeleteKeyFrame(DeleteKeyFrameRequest(session_id=clip.id, index=5))
+    assert clip.key(9).anchor_index == 0
 
 
 def test_a_painting_by_hand_is_anchor_and_previous_key_frame(open_clip: OpenClip) -> None:

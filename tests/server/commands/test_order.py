@@ -73,9 +73,36 @@ def test_a_range_has_both_its_ends() -> None:
     assert order(frames="0-95").frames == FrameRange(0, 95)
 
 
+def test_a_key_frame_sets_for_itself_what_its_option_says() -> None:
+    own = order(
+        own_values=[
+            "24: prompt=a woodcut, cold light, prompt-addition = snow, seed=3",
+            "24: controlnet_weight=0.4,strength=0.5",
+            " 61:anchor=yes, seed=",
+        ]
+    ).own_values
+    assert own == {
+        24: {
+            "prompt": "a woodcut, cold light",
+            "prompt_addition": "snow",
+            "seed": 3,
+            "controlnet_weight": 0.4,
+            "strength": 0.5,
+        },
+        61: {"anchor": True, "seed": None},
+    }
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
+        ({"own_values": ["24 seed=3"]}, r"--key is '24 seed=3'.*24: prompt-addition=a raised"),
+        ({"own_values": ["24: snow"]}, r"--key is '24: snow'"),
+        ({"own_values": ["24: sed=3"]}, r'--key sets "sed".*choose prompt-addition, prompt, '),
+        ({"own_values": ["24: seed=3.5"]}, r"--key sets seed to '3.5': give a whole number"),
+        ({"own_values": ["24: strength=much"]}, r"sets strength to 'much': give a number"),
+        ({"own_values": ["24: anchor=on"]}, r"--key sets anchor to 'on': give yes or no"),
+        ({"own_values": ["61: seed=3"], "frames": "0-30"}, r"Key frame 61 lies outside --range"),
         ({"frames": "5"}, r"--range is '5'.*0-95"),
         ({"frames": "9-3"}, r"range 9-3 is empty"),
         ({"keys": "0;3"}, r"--keys is '0;3'.*0,24,61"),

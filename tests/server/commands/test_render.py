@@ -16,8 +16,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+from inbetween.v1.session_pb2 import KeyFrame
 from numpy.typing import NDArray
 
+from server.client import connect
 from server.launcher import server_process_id
 
 
@@ -32,6 +34,12 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
 def made(stdout: str) -> dict[str, int]:
     line = next(line for line in stdout.splitlines() if line.strip().startswith("made:"))
     return {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)}
+
+
+def keys_of(clip: Path) -> dict[int, KeyFrame]:
+    """The key frames of the clip's session."""
+    with connect(start=False) as client:
+        return {key.index: key for key in client.open_session(clip).key_frames}
 
 
 def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
@@ -190,3 +198,44 @@ def test_a_server_killed_in_the_middle_costs_only_the_frame_in_work(
     assert "The render server went away" in told
     assert "Traceback" not in told
     finish(inbetween, long_render)
+
+
+def test_one_key_frame_with_a_prompt_of_its_own_is_painted_anew_alone(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip = movie("clip.mp4")
+    command = ("render", clip, "--keys", "0,4", "--overwrite", "--out", tmp_path / "out.mp4")
+    assert inbetween(*command).exit_code == 0
+    own = inbetween(*command, "--key", "4: prompt=frost, strength=0.5")
+    assert own.exit_code == 0, own.stderr
+    assert made(own.stdout)["paintings"] == 1
+    assert (keys_of(clip)[4].prompt, keys_of(clip)[4].strength) == ("frost", 0.5)
+    assert not keys_of(clip)[0].HasField("prompt")
+
+    again = inbetween(*command, "--key", "4: prompt=frost")
+    assert made(again.stdout)["paintings"] == 0
+    back = inbetween(*command, "--key", "4: prompt=, strength=")
+    assert made(back.stdout)["paintings"] == 0
+    assert not keys_of(clip)[4].HasField("strength")
+
+
+def test_an_option_for_one_key_frame_places_it_where_there_is_none(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip = movie("clip.mp4")
+    command = ("render", clip, "--keys", "0", "--key", "3: prompt=frost")
+    result = inbetween(*command, "--out", tmp_path / "out.mp4")
+    assert result.exit_code == 0, result.stderr
+    assert list(keys_of(clip)) == [0, 3]
+
+
+def test_a_value_of_a_key_frame_that_the_painter_does_not_use_is_refused(
+    inbetween: Any, movie: Any, tmp_path: Path
+) -> None:
+    clip, out = movie("clip.mp4"), tmp_path / "out.mp4"
+    result = inbetween("render", clip, "--keys", "0,3", "--key", "3: seed=3", "--out", out)
+    assert result.exit_code == 2
+    assert "The painter style does not use --key with seed" in result.stderr
+    refused = inbetween("render", clip, "--keys", "0,3", "--key", "3: strength=2", "--out", out)
+    assert "strength is 2: choose a number from 0 to 1" in refused.stderr
+    assert not out.exists()
