@@ -43,6 +43,20 @@ def check_base(model: ModelFiles) -> None:
         raise ModelUnavailableError(f"{model.single_file or model.folder} is {other}: {_INSTEAD}.")
 
 
+def check_controlnet(controlnet: ModelFiles) -> None:
+    """Raises ModelUnavailableError for a single file that is known to be of another model."""
+    if controlnet.single_file is None:
+        return
+    shapes, _ = read_header(controlnet.single_file)
+    widths = {shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")}
+    for width, model in ((2048, "SDXL"), (1024, "Stable Diffusion 2")):
+        if width in widths:
+            raise ModelUnavailableError(
+                f"{controlnet.single_file} is a ControlNet for {model}: choose one for Stable "
+                "Diffusion 1.5."
+            )
+
+
 def _other_than_base(shapes: Mapping[str, Shape]) -> str:
     if any(name.startswith("conditioner.embedders.") for name in shapes):
         return "an SDXL model"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import logging as transformers_logging
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
-from engine.translation.architecture import check_base
+from engine.translation.architecture import check_base, check_controlnet
 from engine.translation.control_images import ControlImages
 from engine.translation.model_files import ModelFiles
 from engine.translation.stable_diffusion import ControlNet, StableDiffusion
@@ -52,6 +52,7 @@ def load_stable_diffusion(
     loaded = []
     for files in controlnets:
         with _loading_errors(files):
+            check_controlnet(files)
             network = load_part(ControlNetModel, files, dtype)
             _check_controlnet(network, pipeline.unet, files)
             loaded.append(_in_two_parts(network.to(device, memory_format=layout).eval()))

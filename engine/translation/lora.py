@@ -39,6 +39,10 @@ class _Layer:
     alpha: float | None = None
 
 
+_Product = tuple[float, Tensor, Tensor]
+"""A factor, up [out, rank] and down [rank, in]."""
+
+
 @dataclass
 class LoraMixer:
     """The weights of a model with those of LoRAs added.
@@ -59,20 +63,21 @@ class LoraMixer:
         """
         if identity == self._mixed:
             return
-        deltas: defaultdict[Any, list[tuple[float, Tensor]]] = defaultdict(list)
+        added: defaultdict[Any, list[_Product]] = defaultdict(list)
         for path, weight in loras.items():
-            for layer, delta in self._deltas(path):
-                deltas[layer].append((weight, delta))
-        for layer in deltas.keys() - self._own.keys():
+            for layer, product in self._products(path, weight):
+                added[layer].append(product)
+        for layer in added.keys() - self._own.keys():
             self._own[layer] = layer.weight.detach().cpu().clone()
         for layer, own in self._own.items():
             mixed = own.to(layer.weight.device, torch.float32)
-            for weight, delta in deltas[layer]:
-                mixed = mixed + weight * delta.to(mixed)
+            for factor, up, down in added[layer]:
+                mixed = mixed + factor * (up.to(mixed) @ down.to(mixed)).reshape(mixed.shape)
             layer.weight.data.copy_(mixed)
         self._mixed = identity
 
-    def _deltas(self, path: Path) -> Iterable[tuple[Any, Tensor]]:
+    def _products(self, path: Path, weight: float) -> Iterable[tuple[Any, _Product]]:
+        """What a file adds to each layer, once it is known to fit all of them."""
         layers = _read(path)
         known = {
             f"{part} {name.replace('.', '_')}": layer
@@ -85,12 +90,12 @@ class LoraMixer:
             if layer is None or lora.up is None or lora.down is None:
                 raise _unfit(path, name)
             rank = len(lora.down)
-            up, down = (matrix.flatten(1).float() for matrix in (lora.up, lora.down))
+            up, down = lora.up.flatten(1), lora.down.flatten(1)
             fits = (len(up), down.shape[1]) == (len(layer.weight), layer.weight[0].numel())
             if not fits or up.shape[1] != rank:
                 raise _unfit(path, name)
             scale = (rank if lora.alpha is None else lora.alpha) / rank
-            yield layer, (scale * (up @ down)).reshape(layer.weight.shape)
+            yield layer, (weight * scale, up, down)
 
 
 def _read(path: Path) -> Mapping[str, _Layer]:
@@ -99,6 +104,8 @@ def _read(path: Path) -> Mapping[str, _Layer]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+            if any(told for fact, told in facts.items() if fact.endswith("alpha_pattern")):
+                raise _unfit(path, "alpha_pattern")
             for key in file.keys():  # noqa: SIM118 - it is no mapping
                 found = _KEY.fullmatch(key)
                 if _FOR_SDXL.match(key.replace(".", "_")) or found is None:

@@ -1,5 +1,6 @@
 """LoRAs of several tools, mixed into the weights of a model."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +128,22 @@ def test_a_lora_adds_its_matrices_however_they_are_named(
         own = layer_of(pipeline, name).weight
         delta = torch.einsum("or,ri->oi", up.flatten(1), down.flatten(1)).reshape(own.shape)
         assert torch.allclose(painted.weights(name), own + 0.5 / RANK * delta, atol=1e-5)
+
+
+def test_the_scale_that_a_lora_tells_beside_its_matrices_counts(
+    painted: Painted, pipeline: Any, tmp_path: Path
+) -> None:
+    """As diffusers writes what was trained with peft."""
+    path, (name, (down, up)) = tmp_path / "a.safetensors", next(iter(matrices(pipeline, 0).items()))
+    told = {"lora_adapter_metadata": json.dumps({"unet.r": RANK, "unet.lora_alpha": 6})}
+    save_file(dict(as_peft(name, down, up)), path, told)
+    painted(str(path))
+    own = layer_of(pipeline, name).weight
+    told = {"lora_adapter_metadata": json.dumps({"unet.alpha_pattern": {"mid_block": 2}})}
+    save_file(dict(as_peft(name, down, up)), tmp_path / "uneven.safetensors", told)
+    with pytest.raises(ModelUnavailableError, match="see its alpha_pattern"):
+        painted(str(tmp_path / "uneven.safetensors"))
+    assert torch.allclose(painted.weights(name), own + 6 / RANK * up @ down / RANK, atol=1e-5)
 
 
 def test_a_lora_changes_the_painting_by_its_weight(painted: Painted, lora: Path) -> None:

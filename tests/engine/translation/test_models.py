@@ -229,6 +229,18 @@ def test_a_single_file_of_another_kind_is_named(
         paint(replace(settings, model=str(tmp_path / "odd.safetensors")))
 
 
+def test_a_controlnet_file_of_another_model_is_named(
+    paint: Paint, settings: TranslationSettings, tmp_path: Path
+) -> None:
+    weights = tmp_path / "xl canny.safetensors"
+    key = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    save_file({key: torch.ones(640, 2048)}, weights)
+    with pytest.raises(
+        ModelUnavailableError, match=r"xl canny\.safetensors is a ControlNet for SDXL"
+    ):
+        paint(replace(settings, controlnet=str(weights)))
+
+
 def test_an_sdxl_folder_is_named_before_its_weights_are_read(
     paint: Paint, settings: TranslationSettings, tiny_model: Path, tmp_path: Path
 ) -> None:
