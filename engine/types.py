@@ -122,6 +122,7 @@ class KeyFrame:
     strength: float | None = None
     seed: int | None = None
     controlnet_weight: float | None = None
+    controlnet_2_weight: float | None = None
     prompt_addition: str = ""
     """Words after the prompt."""
     take: str | None = None

@@ -63,6 +63,13 @@ def key_setting(name: str) -> SettingField:
     return next(setting for setting in key_settings() if setting.name == name)
 
 
+def is_idle(setting: SettingField, settings: settings_pb2.Settings) -> bool:
+    """Whether it is the weight of something that the clip does not name, such as a ControlNet."""
+    weighed = setting.name.removesuffix("_weight")
+    named = (known for known in setting_fields() if known.name == weighed != setting.name)
+    return any(not known.value(settings) for known in named)
+
+
 def painter_of(settings: settings_pb2.Settings) -> str:
     """The name of the chosen painter."""
     return str(setting_field("painter").value(settings))

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QPushButton,
     QScrollArea,
     QToolButton,
@@ -23,7 +24,7 @@ from panel.editor import Editor
 from panel.icons import icon
 from panel.model.edits import Value, value_set
 from panel.model.session import Link, is_against_older
-from panel.model.settings import SettingField, key_setting, key_settings, names_of
+from panel.model.settings import SettingField, is_idle, key_setting, key_settings, names_of
 from panel.model.wording import (
     KEY_STATE_NAMES,
     drift_of,
@@ -193,6 +194,7 @@ class KeyCard(QWidget):
         grid.setColumnStretch(1, 1)
         self.fields: dict[str, Field] = {}
         self.as_clip: dict[str, QPushButton] = {}
+        self._names: dict[str, QLabel] = {}
         settings = [setting for setting in key_settings() if setting.kind is not bool]
         for line, setting in enumerate(settings):
             name = setting.name
@@ -209,6 +211,7 @@ class KeyCard(QWidget):
             shown = label(setting.shown.label, "dim")
             shown.setFixedWidth(LABEL_WIDTH)
             shown.setWordWrap(True)
+            self._names[name] = shown
             grid.addWidget(shown, line, 0)
             grid.addWidget(field, line, 1)
             grid.addWidget(as_clip, line, 2)
@@ -309,6 +312,8 @@ class KeyCard(QWidget):
             field.show_value(clips if own is None else own)
         concerned = painter is None or setting.concerns(painter.name)
         field.setEnabled(concerned)
+        for widget in (self._names[name], field, self.as_clip[name]):
+            widget.setVisible(own is not None or not is_idle(setting, session.settings))
         back = "as the clip" if setting.group else "clear"
         self.as_clip[name].setEnabled(own is not None and concerned)
         self.as_clip[name].setText("" if own is None else back)

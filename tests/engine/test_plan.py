@@ -151,6 +151,7 @@ OWN_VALUES: dict[str, Any] = {
     "strength": 0.3,
     "seed": 7,
     "controlnet_weight": 1.2,
+    "controlnet_2_weight": 0.3,
 }
 
 

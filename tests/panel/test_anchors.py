@@ -157,6 +157,19 @@ def test_key_frames_painted_against_older_ones_are_painted_again_on_demand_with_
     assert asked.renew
 
 
+def test_the_weight_of_a_controlnet_that_is_not_there_is_not_offered(
+    open_keys: OpenKeys, fake_server: FakeServer
+) -> None:
+    fake_server.session.settings.translation.controlnet = ""
+    window = open_keys(key(0), key(20, controlnet_2_weight=0.4))
+    fields = window.key_card.fields
+    window.editor.select(0)
+    assert not fields["controlnet_weight"].isVisible()
+    assert not fields["controlnet_2_weight"].isVisible()
+    window.editor.select(20)
+    assert fields["controlnet_2_weight"].isVisible()  # to be taken away
+
+
 def test_where_no_key_frame_is_older_nothing_is_offered(open_keys: OpenKeys) -> None:
     window = open_keys(key(0), key(20))
     assert not window.key_list.renew.isVisible()
