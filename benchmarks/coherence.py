@@ -20,12 +20,11 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from benchmarks.cases import Unwatched
 from benchmarks.pictures import read_pictures
 from benchmarks.report import Printer
-from benchmarks.yardstick import default_clip, parse_size
+from benchmarks.yardstick import default_clip
 from engine.errors import InbetweenError
 from engine.media.color import to_painting_space
 from engine.media.moving_scene import MovingScene
@@ -50,9 +49,8 @@ KEYS = (0, 10, 20, 30)
 INTERVALS = (1, 5, 10, 20, 50)
 LAST_FRAME = 50
 """Of the clip in which the intervals are compared."""
-FARTHEST = 10.0
-"""Pixels: outlines that are farther apart have nothing to do with each other."""
-CANNY_THRESHOLDS = (100, 200)
+EDGE_WIDTH = 2.0
+"""Pixels."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ class Coherence:
     color_distance: float
     """Of the mean colours of a key frame and of the anchor, 0..1."""
     edge_distance: float
-    """Pixels from the outlines of a key frame to those of the anchor, along the flow."""
+    """Of the edges of a key frame and of the anchor, along the flow: 0 for the same, 1 for none in
+    common."""
     sharpness: float
     """Mean gradient of the key frames over that of the first one: what is blurred agrees too."""
     seconds: float
@@ -98,7 +97,7 @@ def main(
     )
     printer = Printer(as_json)
     try:
-        frame_size = parse_size(size or ("160x96" if intervals else "256x160"))
+        frame_size = FrameSize.parse(size or ("160x96" if intervals else "256x160"))
         if intervals:
             real = _real_clip(clip, frame_size, LAST_FRAME)
             printer.measurements("Distance of key frames", _of_intervals(real, settings, printer))
@@ -165,42 +164,24 @@ def measured(name: str, trial: Trial, settings: RenderSettings) -> tuple[Coheren
 
 
 def edge_distance(trial: Trial, takes: Pictures) -> float:
-    """Mean distance, in pixels, between the outlines of each key frame and those of the first one,
-    moved to their places along the flow, over what both show.
+    """How far the edges of key frames are from the first one's, moved to their places along the
+    flow, over what both show.
     """
     first, *others = takes
-    return float(
-        np.nanmean(
-            [
-                outline_distance(
-                    outlines(takes[key]),
-                    warp(outlines(takes[first]).astype(np.float32), trial.flow(key, first)) >= 0.5,
-                    occlusion_mask(trial.flow(key, first), trial.flow(first, key)) < 0.5,
-                )
-                for key in others
-            ]
-        )
-    )
+    distances = []
+    for key in others:
+        there, back = trial.flow(key, first), trial.flow(first, key)
+        seen = occlusion_mask(there, back) < 0.5
+        ours, theirs = edges(takes[key])[seen], warp(edges(takes[first]), there)[seen]
+        distances.append(np.abs(ours - theirs).sum() / (ours + theirs).sum())
+    return float(np.mean(distances))
 
 
-def outlines(picture: FloatArray) -> NDArray[np.bool_]:
-    """[H, W]."""
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    levels = np.rint(gray.clip(0, 1) * 255).astype(np.uint8)
-    return np.asarray(cv2.Canny(levels, *CANNY_THRESHOLDS) > 0)
-
-
-def outline_distance(
-    one: NDArray[np.bool_], other: NDArray[np.bool_], seen: NDArray[np.bool_]
-) -> float:
-    """From each outline to the nearest one of the other picture, both ways; NaN without any."""
-    distances = [
-        np.minimum(cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, 5), FARTHEST)[
-            here & seen
-        ]
-        for here, there in ((one, other), (other, one))
-    ]
-    return float(np.mean(np.concatenate(distances))) if sum(map(len, distances)) else np.nan
+def edges(picture: FloatArray) -> FloatArray:
+    """The gradient of the luminance [H, W], of outlines rather than of brush strokes."""
+    gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), EDGE_WIDTH)
+    across, down = (cv2.Sobel(gray, cv2.CV_32F, x, 1 - x, scale=1 / 8) for x in (1, 0))
+    return np.asarray(np.hypot(across, down), np.float32)
 
 
 def _real_clip(clip: Path | None, size: FrameSize, last: int) -> FrameSource:

@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks import coherence
-from benchmarks.coherence import outline_distance
+from benchmarks.coherence import edge_distance
+from engine.media.color import to_painting_space
+from engine.media.moving_scene import MovingScene
+from engine.native.kernels import Lanes
+from engine.trial import Trial
+from engine.types import FrameSize
 
 QUICK = ["--size", "64x64", "--steps", "5", "--json"]
 
@@ -49,10 +53,11 @@ def test_the_key_frames_of_all_rows_are_drawn(rows: list[dict[str, Any]], folder
             assert sheet.height > (1 + len(coherence.CONSTRAINTS)) * 64
 
 
-def test_outlines_are_as_far_apart_as_they_were_moved() -> None:
-    one, other = np.zeros((2, 32, 32), bool)
-    one[:, 10] = other[:, 13] = True
-    everywhere = np.ones((32, 32), bool)
-    assert outline_distance(one, other, everywhere) == pytest.approx(3, abs=0.1)
-    assert outline_distance(one, one, everywhere) == 0
-    assert np.isnan(outline_distance(one, other, ~everywhere))
+def test_edges_that_are_moved_with_the_clip_are_no_distance_apart() -> None:
+    scene = MovingScene(FrameSize(128, 96), 11)
+    trial = Trial(scene, (0, 10), Lanes.open("cpu"))
+    first, last = (to_painting_space(scene.read(key)) for key in trial.keys)
+    with_the_clip = edge_distance(trial, {0: first, 10: last})
+    left_behind = edge_distance(trial, {0: first, 10: first})
+    assert with_the_clip < 0.5 * left_behind
+    assert left_behind < 1
