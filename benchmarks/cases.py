@@ -11,7 +11,7 @@ from benchmarks.brush import brush_strokes
 from benchmarks.carrying import in_floats
 from benchmarks.pictures import Pictures, read_pictures
 from benchmarks.situation import Picture8, Situation, Way
-from benchmarks.yardstick import default_clip, parse_size
+from benchmarks.yardstick import default_clip
 from engine.errors import InvalidValueError
 from engine.footage import Footage
 from engine.motion.flow import DisFlow
@@ -68,7 +68,7 @@ def named_cases(
 
     Raises InvalidValueError for what is missing.
     """
-    wanted = parse_size(size) if size else None
+    wanted = FrameSize.parse(size) if size else None
     if name == "woman_sculpt":
         if clip is None:
             raise InvalidValueError("The case woman_sculpt needs its clip: name it by --clip.")

@@ -21,7 +21,7 @@ from inbetween.v1.session_pb2 import Job, JobState, KeyFrame, Placement, Session
 
 from benchmarks.memory import watched_memory
 from benchmarks.report import Printer
-from benchmarks.yardstick import default_clip, dis_seconds, parse_size
+from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import InbetweenError, NotFoundError
 from engine.media.color import to_painting_space
 from engine.media.source import FrameSource, open_source
@@ -80,7 +80,7 @@ def main(
 ) -> None:
     """Renders a whole clip twice and prints what it took."""
     try:
-        run(clip, parse_size(size), frames, painter, prompt, Printer(as_json))
+        run(clip, FrameSize.parse(size), frames, painter, prompt, Printer(as_json))
     except InbetweenError as error:
         raise SystemExit(str(error)) from error
 

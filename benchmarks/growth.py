@@ -20,7 +20,7 @@ from benchmarks.pictures import moving_pattern
 from benchmarks.report import Printer
 from benchmarks.sequence import render
 from benchmarks.situation import Situation
-from benchmarks.yardstick import default_clip, dis_seconds, parse_size
+from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import NotFoundError
 from engine.native.kernels import Kernels, Lanes
 from engine.types import FrameSize
@@ -76,7 +76,7 @@ class GrowthPoint:
     @property
     def amount(self) -> float:
         """What grows."""
-        size = parse_size(self.size)
+        size = FrameSize.parse(self.size)
         amounts = {"threads": self.threads, "frames": self.frames, "keys": self.keys}
         return amounts.get(self.grows, size.width * size.height)
 

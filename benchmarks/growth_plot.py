@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from benchmarks.growth import FLOORS, FLOORS_OF_SHARED_SHIFTS, GrowthPoint
-from benchmarks.yardstick import parse_size
+from engine.types import FrameSize
 
 _INK, _GRID = "#333333", "#dddddd"
 _COLORS = ("#1f6f8b", "#c8553d", "#7a6c9d")
@@ -94,7 +94,7 @@ def _floors(axes: Axes) -> None:
         (FLOORS, "v", "floor on an H100"),
         (FLOORS_OF_SHARED_SHIFTS, "^", "floor with shared shifts"),
     ):
-        sizes = [parse_size(size) for size in floors]
+        sizes = [FrameSize.parse(size) for size in floors]
         pixels = [size.width * size.height for size in sizes]
         axes.plot(pixels, list(floors.values()), f"{marker}--", color="#999999", label=label)
 

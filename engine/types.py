@@ -44,6 +44,16 @@ class FrameSize:
     width: int
     height: int
 
+    @classmethod
+    def parse(cls, text: str) -> "FrameSize":
+        """640x360 as a size."""
+        width, _, height = text.partition("x")
+        if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+            raise InvalidValueError(
+                f"The size is {text!r}: give width and height, for example 640x360."
+            )
+        return cls(int(width), int(height))
+
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
 

@@ -17,7 +17,12 @@ import typer
 from typer.core import TyperGroup
 
 from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
-from server.commands.options import Value, key_fields, with_setting_options
+from server.commands.options import (
+    Value,
+    key_fields,
+    with_picture_options,
+    with_setting_options,
+)
 
 WRONG_INPUT = (InvalidValueError, NotFoundError, UnreadableMediaError)
 
@@ -256,6 +261,31 @@ def looks(
     list_looks()
     if sheet is not None:
         write_sheet(sheet)
+
+
+@app.command()
+@with_picture_options
+def selftest(
+    folder: Annotated[Path, typer.Option(help="Where pictures and figures are written.")] = Path(
+        "inbetween-selftest"
+    ),
+    clip: Annotated[
+        Path | None,
+        typer.Option(help="A clip whose first 25 frames are rendered; otherwise a made-up one."),
+    ] = None,
+    size: Annotated[
+        str,
+        typer.Option(metavar="512x512", help="Of the made-up clip; smaller without a card."),
+    ] = "",
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|cuda:1", help="What computes.")
+    ] = "auto",
+    **settings: Value | None,
+) -> None:
+    """Check a diffusion model on this machine: renders a short clip and judges it line by line."""
+    from server.commands.selftest import selftest as check
+
+    raise typer.Exit(check(folder, clip, size, device, settings))
 
 
 @app.command()

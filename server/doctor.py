@@ -68,12 +68,17 @@ def print_findings() -> int:
     for check in CHECKS:
         for finding in _guarded(check):
             failed |= finding.verdict is Verdict.FAILURE
-            console.print(
-                Text(f"{finding.verdict.value:5}", COLORS[finding.verdict]),
-                Text(f"{finding.part}: {finding.text}"),
-                soft_wrap=True,
-            )
+            print_finding(console, finding)
     return int(failed)
+
+
+def print_finding(console: Console, finding: Finding) -> None:
+    """One line, its verdict first."""
+    console.print(
+        Text(f"{finding.verdict.value:5}", COLORS[finding.verdict]),
+        Text(f"{finding.part}: {finding.text}"),
+        soft_wrap=True,
+    )
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The settings as command line options, made from their annotations in settings.proto."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -76,9 +76,18 @@ def _setting_field(field: FieldDescriptor, group: str) -> SettingField:
 
 def with_setting_options(command: Command) -> Command:
     """Gives `command(..., **settings)` an option for each setting; those not given are None."""
+    return _with_options(command, setting_fields())
+
+
+def with_picture_options(command: Command) -> Command:
+    """The same for the settings that decide how pictures are made, and not where key frames are."""
+    return _with_options(command, [field for field in setting_fields() if field.group != "keys"])
+
+
+def _with_options(command: Command, fields: Iterable[SettingField]) -> Command:
     signature = inspect.signature(command, eval_str=True)
     own = [entry for entry in signature.parameters.values() if entry.kind != entry.VAR_KEYWORD]
-    options = [_parameter(field) for field in setting_fields()]
+    options = [_parameter(field) for field in fields]
     # Typer reads a command's options from its signature.
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return command
