@@ -39,7 +39,8 @@ class HedEdges:
         height, width = source.shape[:2]
         scale = _SIDE / min(height, width)
         size = (round(width * scale), round(height * scale))
-        seen = cv2.resize(source[..., ::-1] * 255, size, interpolation=cv2.INTER_AREA) - _MEAN
+        filtered = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        seen = cv2.resize(source[..., ::-1] * 255, size, interpolation=filtered) - _MEAN
         planes = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
         edges = self._edges(planes.float().to(self._device))[0, 0].cpu().numpy()
         edges = cv2.resize(edges, (width, height), interpolation=cv2.INTER_LINEAR)

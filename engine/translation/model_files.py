@@ -4,6 +4,8 @@ Only .safetensors are loaded: other weight files can run code.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from glob import escape
@@ -17,6 +19,7 @@ POCKET = "pocket"
 """The name of the model that comes with Inbetween; as a ControlNet, the one that belongs to it."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILE = re.compile(rf"({_HUB_NAME.pattern})/(.+\.safetensors)")
 _NUMBER = re.compile(r"%0?\d*d|#+")
 _SUFFIXES = (".json", ".txt", ".safetensors")
 _FILES = ("*.json", "*.txt", "*.safetensors")
@@ -83,7 +86,7 @@ def identity(kind: ModelKind, model: str) -> object:
     if path.is_file():
         check_safe(kind.setting, path)
         return [str(path), file_facts(path)]
-    if _HUB_NAME.fullmatch(model):
+    if _HUB_NAME.fullmatch(model) or (kind.configuration and _HUB_FILE.fullmatch(model)):
         return model
     raise ModelUnavailableError(
         f'The {kind.setting} "{model}" does not exist: give a folder in diffusers layout, a '
@@ -114,6 +117,9 @@ def find_files(kind: ModelKind, model: str) -> ModelFiles:
         found = ModelFiles(path)
     elif path.is_file():
         found = _beside(kind, path)
+    elif in_hub := _HUB_FILE.fullmatch(model):
+        identity(kind, model)
+        found = _beside(kind, _file_from_hub(kind, *in_hub.groups()))
     else:
         identity(kind, model)
         found = ModelFiles(_from_hub(kind, model))
@@ -130,6 +136,8 @@ def find_weights(kind: ModelKind, name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
+    if in_hub := _HUB_FILE.fullmatch(name):
+        return _file_from_hub(kind, *in_hub.groups())
     folder = path if path.is_dir() else _from_hub(kind, name)
     found = sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
@@ -194,18 +202,35 @@ def _beside(kind: ModelKind, weights: Path) -> ModelFiles:
 
 def _from_hub(kind: ModelKind, name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     folders = [f"{part}/" if part != "." else "" for part in (*kind.parts, *kind.others)]
-    try:
+    patterns = [f"{folder}{pattern}" for folder in folders for pattern in _FILES]
+    with _hub_errors(kind, name):
         return Path(
             snapshot_download(
                 name,
-                allow_patterns=[f"{folder}{pattern}" for folder in folders for pattern in _FILES]
-                + ["model_index.json", CARD],
+                allow_patterns=[*patterns, "model_index.json", CARD],
                 ignore_patterns=list(_OTHER_WEIGHTS),
             )
         )
+
+
+def _file_from_hub(kind: ModelKind, name: str, file: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(kind, f"{name}/{file}"):
+        found = Path(snapshot_download(name, allow_patterns=[file, CARD])) / file
+        if not found.is_file():
+            raise FileNotFoundError(file)
+        return found
+
+
+@contextmanager
+def _hub_errors(kind: ModelKind, name: str) -> Iterator[None]:
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise ModelUnavailableError(
             f'The {kind.setting} "{name}" is not on this machine and could not be downloaded: '

@@ -9,7 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+from transformers import (
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTImageProcessorPil,
+)
 
 from engine.errors import ModelUnavailableError
 from engine.settings import TranslationSettings
@@ -52,6 +57,9 @@ def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head_hidden_size=8,
     )
     DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessorPil(
+        size={"height": 518, "width": 518}, keep_aspect_ratio=True, ensure_multiple_of=14
+    ).save_pretrained(folder)
     return folder
 
 

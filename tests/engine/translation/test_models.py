@@ -17,7 +17,16 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.settings import TranslationSettings
-from engine.translation.model_files import BASE, CONTROLNET, VAE, find_files, standard_folder
+from engine.translation.model_files import (
+    BASE,
+    CONTROLNET,
+    DEPTH,
+    LORA,
+    VAE,
+    find_files,
+    find_weights,
+    standard_folder,
+)
 from engine.translation.painters import models_of
 from engine.types import FloatArray
 
@@ -43,6 +52,61 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+class Hub:
+    """What was downloaded from a hub before, as its client keeps it."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def add(self, name: str, files: Mapping[str, Path]) -> None:
+        kept = self._cache / f"models--{name.replace('/', '--')}"
+        (kept / "refs").mkdir(parents=True)
+        (kept / "refs" / "main").write_text("0" * 40)
+        for place, file in files.items():
+            blob = kept / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+            link = kept / "snapshots" / ("0" * 40) / place
+            for path in (blob, link):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, blob)
+            link.symlink_to(blob)
+
+
+@pytest.fixture
+def hub(offline: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return Hub(tmp_path / "hub")
+
+
+def test_what_was_downloaded_once_needs_no_connection(
+    hub: Hub, paint: Paint, settings: TranslationSettings, tiny_model: Path, other_vae: Path
+) -> None:
+    files = [path for path in tiny_model.rglob("*") if path.is_file()]
+    hub.add("tiny/base", {str(file.relative_to(tiny_model)): file for file in files})
+    hub.add("tiny/vae", {file.name: file for file in other_vae.iterdir()})
+    chosen = replace(settings, model="tiny/base", vae="tiny/vae")
+    local = replace(settings, vae=str(other_vae))
+    assert np.array_equal(paint(chosen), paint(local))
+    digests = [model.sha256 for model in models_of(chosen)]
+    assert digests == [model.sha256 for model in models_of(local)]
+
+
+def test_a_single_file_of_a_hub_is_named_after_its_owner_and_name(
+    hub: Hub, tiny_single_file: Path, settings: TranslationSettings
+) -> None:
+    hub.add(
+        "tiny/loras", {"ink/fine.safetensors": tiny_single_file, "b.safetensors": tiny_single_file}
+    )
+    assert find_weights(LORA, "tiny/loras/ink/fine.safetensors").name == "fine.safetensors"
+    found = find_files(VAE, "tiny/loras/b.safetensors")
+    assert found.folder == standard_folder() / "vae"
+    with pytest.raises(ModelUnavailableError, match=r'"tiny/loras/c\.safetensors" is not on this'):
+        find_weights(LORA, "tiny/loras/c.safetensors")
+    with pytest.raises(ModelUnavailableError, match="does not exist"):
+        find_files(DEPTH, "tiny/loras/b.safetensors")
 
 
 PARAMETERS: Mapping[str, tuple[Any, int]] = {
