@@ -120,6 +120,12 @@ def render(
             "costs no rendering and is for this result only."
         ),
     ] = None,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew", help="Paint key frames again that were painted against older key frames."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Leave the clip's session alone and begin another.")
@@ -147,6 +153,7 @@ def render(
             mask=mask,
             settings=settings,
             fresh=fresh,
+            renew=renew,
         )
     )
 

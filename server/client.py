@@ -99,15 +99,21 @@ class Client:
             ).session
 
     def run_job(
-        self, session_id: str, frames: FrameRange | None = None, *, keys_only: bool = False
+        self,
+        session_id: str,
+        frames: FrameRange | None = None,
+        *,
+        keys_only: bool = False,
+        renew: bool = False,
     ) -> Iterator[Job]:
-        """Starts a job, or joins the one that does the same, and follows it to its end.
+        """Starts a job, or joins the one that does the same, and follows it to its end. `renew`
+        paints key frames again that were painted against older ones.
 
         The job comes at each progress; the last one is done, failed or cancelled. A watch begins
         before the job does, so that no end is missed.
         """
         request = render_pb2.StartJobRequest(
-            session_id=session_id, range=_range(frames), keys_only=keys_only
+            session_id=session_id, range=_range(frames), keys_only=keys_only, renew=renew
         )
         with _plain_errors():
             watch = self._sessions.Watch(session_pb2.WatchRequest(session_id=session_id))

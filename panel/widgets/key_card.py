@@ -289,13 +289,14 @@ class KeyCard(QWidget):
         self.paint.setText(text)
 
     def _show_own_names(self, key: pb.KeyFrame) -> None:
-        """The fold says what it holds."""
+        """The fold says whether it holds something."""
         own = [
             key_setting(name).shown.label.lower()
             for name in self.fields
             if value_set(key, name) is not None
         ]
-        self.own.setText(": ".join([OWN_SETTINGS, *filter(None, [", ".join(own)])]))
+        self.own.setText(f"{OWN_SETTINGS} · {len(own)} set" if own else OWN_SETTINGS)
+        self.own.toggleButton().setToolTip(", ".join(own))
 
     def _show_own(self, key: pb.KeyFrame, name: str, field: Field) -> None:
         session = self._editor.model.session

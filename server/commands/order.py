@@ -41,6 +41,8 @@ class RenderOrder:
     out: Path
     overwrite: bool
     fresh: bool
+    renew: bool
+    """Paint key frames again that were painted against older ones."""
     frames: FrameRange | None
     """None: the whole clip."""
     keys: tuple[int, ...] | None
@@ -67,6 +69,7 @@ class RenderOrder:
         out: Path,
         overwrite: bool,
         fresh: bool,
+        renew: bool = False,
         frames: str,
         keys: str,
         own_values: Sequence[str] = (),
@@ -81,6 +84,7 @@ class RenderOrder:
             out=out.absolute(),
             overwrite=overwrite,
             fresh=fresh,
+            renew=renew,
             frames=parse_range(frames) if frames else None,
             keys=parse_keys(keys) if keys else None,
             own_values=parse_keys_own(own_values),

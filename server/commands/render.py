@@ -14,6 +14,7 @@ from inbetween.v1.session_pb2 import (
     Job,
     JobState,
     KeyFrame,
+    KeyFrameState,
     Placement,
     Session,
 )
@@ -37,6 +38,7 @@ from server.paintings import SIZE_RULE_OF
 from server.settings import settings_of
 
 AUTOMATIC, HAND = Placement.PLACEMENT_AUTOMATIC, Placement.PLACEMENT_HAND
+OLDER = KeyFrameState.KEY_FRAME_STATE_PAINTED_AGAINST_OLDER
 INTERRUPTED = 130
 
 
@@ -52,7 +54,7 @@ def render_clip(order: RenderOrder) -> None:
             display.show("Opening the clip")
             session = _prepare(client, order, source)
             try:
-                job = _run(client, session, frames, display)
+                job = _run(client, session, frames, display, renew=order.renew)
                 sources = _write(client, session, source, mask, order, frames, display)
             except KeyboardInterrupt:
                 _say_stopped(client, session, order, frames)
@@ -146,11 +148,18 @@ def _set_own_values(
     return client.set_key_frames(session.id, keys.values())
 
 
-def _run(client: Client, session: Session, frames: FrameRange, display: ProgressDisplay) -> Job:
+def _run(
+    client: Client,
+    session: Session,
+    frames: FrameRange,
+    display: ProgressDisplay,
+    *,
+    renew: bool,
+) -> Job:
     """Follows the job to its end; Ctrl-C cancels it."""
     job = Job()
     try:
-        for job in client.run_job(session.id, frames):
+        for job in client.run_job(session.id, frames, renew=renew):
             display.job(job)
     except KeyboardInterrupt:
         if job.id:
@@ -232,6 +241,12 @@ def _summarise(
         )
     keys = [str(key.index) for key in session.key_frames if key.index in frames]
     typer.echo(f"  key frames: {', '.join(keys) or 'none'}")
+    older = [str(key.index) for key in session.key_frames if key.state == OLDER]
+    if older:
+        typer.echo(
+            f"  older: {', '.join(older)} keep paintings made against key frames that have changed "
+            "since (--renew paints them again)"
+        )
     for index, drift in _large_drifts(session, frames):
         typer.echo(
             f"  drift: key frame {index} has gone far from its anchor {drift.anchor_index} (colour "

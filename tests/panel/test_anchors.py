@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from panel.widgets.timeline import ANCHOR_BESIDE, KEYS
-from panel.window import Window
+from panel.window import CARDS_WIDTH, Window
 from tests.panel.conftest import OpenWindow
 from tests.panel.fake_server import FakeServer
 
@@ -155,6 +155,27 @@ def test_key_frames_painted_against_older_ones_are_painted_again_on_demand_with_
     assert (asked.range.first, asked.range.last) == (20, 60)
     assert asked.keys_only
     assert asked.renew
+
+
+def test_whatever_a_key_frame_tells_its_card_fits_its_column(open_keys: OpenKeys) -> None:
+    told = drifted(40, 123.4, is_large=True)
+    told.MergeFrom(
+        pb.KeyFrame(
+            state=OLDER,
+            anchor=True,
+            prompt="a long prompt " * 20,
+            prompt_addition="more of it " * 20,
+            negative_prompt="none of that " * 20,
+            strength=0.1,
+            seed=2**31 - 1,
+            controlnet_weight=1.0,
+            controlnet_2_weight=1.0,
+        )
+    )
+    window = open_keys(key(0), told)
+    window.editor.select(40)
+    for card in (window.key_card, window.key_list):
+        assert card.minimumSizeHint().width() <= CARDS_WIDTH - 12
 
 
 def test_the_weight_of_a_controlnet_that_is_not_there_is_not_offered(

@@ -349,7 +349,8 @@ def test_a_key_frame_takes_values_of_its_own_and_gives_them_back(
     qtbot.waitUntil(lambda: opened.stored.key_frames[1].controlnet_weight == 0.25)
     assert opened.stored.key_frames[1].prompt_addition == "cold light"
     assert not opened.stored.key_frames[0].HasField("controlnet_weight")
-    assert card.own.text() == "This key only: prompt addition, controlnet weight"
+    assert card.own.text() == "This key only · 2 set"
+    assert card.own.toggleButton().toolTip() == "prompt addition, controlnet weight"
 
     as_clip = card.as_clip["controlnet_weight"]
     qtbot.waitUntil(lambda: as_clip.height() >= as_clip.sizeHint().height())  # laid out by now
