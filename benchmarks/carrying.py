@@ -16,8 +16,8 @@ from engine.native.kernels import (
     DeviceFlow,
     DeviceSynthesis,
     Kernels,
-    Lanes,
     Side,
+    SynthesisTask,
 )
 from engine.native.parameters import SynthesisParameters
 from engine.propagation.parameters import synthesis_parameters
@@ -70,7 +70,7 @@ class Propagation:
 
     def begin(self, parameters: SynthesisParameters) -> DeviceSynthesis:
         """The patch synthesis, queued."""
-        return self._kernels.synthesize(
+        task = SynthesisTask(
             self._style,
             self._at_key,
             self._at_frame,
@@ -78,6 +78,7 @@ class Propagation:
             parameters,
             temporal_confidence=self._to_key.confidence,
         )
+        return self._kernels.synthesize([task])[0]
 
     def carried(self, parameters: SynthesisParameters) -> Carried:
         made = self.begin(parameters)
@@ -105,26 +106,23 @@ class Between:
     The sources serve as paintings.
     """
 
-    def __init__(self, situation: Situation, lanes: Lanes) -> None:
-        self._lanes = lanes
+    def __init__(self, situation: Situation, kernels: Kernels) -> None:
+        self._kernels = kernels
         self._sides = [
-            _BetweenSide(situation, way, kernels)
-            for way, kernels in zip((situation.left, situation.right), lanes, strict=True)
+            _BetweenSide(situation, way, kernels) for way in (situation.left, situation.right)
         ]
         left_key, right_key = situation.keys
         self._distances = situation.target - left_key, right_key - situation.target
-        self._choice = lanes.forward.upload(np.zeros(situation.source.shape[:2], np.float32))
+        self._choice = kernels.upload(np.zeros(situation.source.shape[:2], np.float32))
 
     def make(self, parameters: SynthesisParameters) -> DeviceArray:
         """Both directions side by side, and their blend."""
-        carried = [side.begin(parameters) for side in self._sides]
-        for kernels in self._lanes:
-            kernels.finish()
+        kernels = self._kernels
+        carried = kernels.synthesize([side.task(parameters) for side in self._sides])
         left, right = (
             Side(made.picture, made.patch_error, distance)
             for made, distance in zip(carried, self._distances, strict=True)
         )
-        kernels = self._lanes.forward
         choice = kernels.warp(self._choice, self._sides[0].to_previous)
         _, picture = kernels.blend(left, right, choice)
         kernels.finish()
@@ -149,13 +147,13 @@ class _BetweenSide:
     def to_previous(self) -> DeviceArray:
         return self._way.step[0]
 
-    def begin(self, parameters: SynthesisParameters) -> DeviceSynthesis:
+    def task(self, parameters: SynthesisParameters) -> SynthesisTask:
         kernels = self._kernels
         step = kernels.trusted(*self._way.step)
         to_key = kernels.compose(step, self._way.previous_to_key)
         temporal = kernels.warp(self._previous, step.displacement)
         at_frame = kernels.guides(self._source, temporal)
-        return kernels.synthesize(
+        return SynthesisTask(
             self._style, self._at_key, at_frame, to_key, parameters, step.confidence
         )
 

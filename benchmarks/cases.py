@@ -115,7 +115,7 @@ def _way(key: int, target: int, direction: Direction, pictures: Pictures, footag
     displacement = np.zeros((*source.shape[:2], 2), np.float32)
     confidence = np.ones(source.shape[:2], np.float32)
     if previous != key:
-        to_key = FlowChain(key, direction, footage, kernels).to_key(previous)
+        to_key = FlowChain(key, direction, footage, kernels).ways_from(previous).to_key
         displacement = kernels.download(to_key.displacement)
         confidence = kernels.download(to_key.confidence)
     return Way(

@@ -31,7 +31,7 @@ from engine.media.moving_scene import MovingScene
 from engine.media.source import FrameSource
 from engine.motion.occlusion import occlusion_mask
 from engine.motion.warp import warp
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
 from engine.trial import Pictures, Trial, color_distance, independent, sharpness
 from engine.types import FloatArray, FrameRange, FrameSize
@@ -116,7 +116,7 @@ def _ablation(
     source: FrameSource, settings: RenderSettings, folder: Path | None, printer: Printer
 ) -> Iterator[Coherence]:
     """One constraint more in each row."""
-    trial = Trial(source, KEYS, Lanes.open())
+    trial = Trial(source, KEYS, Kernels.open())
     sheet = {"source": [to_painting_space(source.read(key)) for key in KEYS]}
     translation = independent(settings.translation)
     for name, added in CONSTRAINTS.items():
@@ -137,7 +137,7 @@ def _of_intervals(
     for interval in INTERVALS:
         printer.comment(f"K = {interval}")
         keys = sorted({*range(0, LAST_FRAME + 1, interval), LAST_FRAME})
-        trial = Trial(source, keys, Lanes.open())
+        trial = Trial(source, keys, Kernels.open())
         yield measured(f"K = {interval}", trial, settings)[0]
 
 

@@ -22,7 +22,7 @@ from benchmarks.sequence import render
 from benchmarks.situation import Situation
 from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import NotFoundError
-from engine.native.kernels import Kernels, Lanes
+from engine.native.kernels import Kernels
 from engine.types import FrameSize
 
 SIZES = tuple(
@@ -94,8 +94,8 @@ def measure_growth(
     `beside` holds rows of propagations on another machine, as --json prints them.
     """
     others = list(_read_points(beside)) if beside else []
-    lanes = Lanes.open(device)
-    growing = _Growing(lanes, _CORES if device == "cpu" else 0, quality, repeats, printer)
+    kernels = Kernels.open(device)
+    growing = _Growing(kernels, _CORES if device == "cpu" else 0, quality, repeats, printer)
     kinds = {
         "pixels": chain(growing.over_pixels(), others),
         "threads": growing.over_threads(),
@@ -122,7 +122,7 @@ def _kept(measured: Iterable[GrowthPoint], points: list[GrowthPoint]) -> Iterato
 class _Growing:
     """Measures with the same settings."""
 
-    lanes: Lanes
+    kernels: Kernels
     threads: int
     quality: str
     repeats: int
@@ -131,7 +131,7 @@ class _Growing:
     def over_pixels(self) -> Iterator[GrowthPoint]:
         for size in SIZES:
             self.printer.comment(f"one propagation at {size}")
-            yield self._carried("pixels", _situation(size), self.lanes.forward, self.threads)
+            yield self._carried("pixels", _situation(size), self.kernels, self.threads)
 
     def over_threads(self) -> Iterator[GrowthPoint]:
         """On the processor, whatever device the rest is measured on."""
@@ -177,11 +177,11 @@ class _Growing:
         load_average = os.getloadavg()[0]
         pictures = moving_pattern(PATTERN_SIZE, frames)
         takes = {key: in_floats(pictures.pictures[key]) for key in keys}
-        time = taken(lambda: render(pictures, takes, self.quality, self.lanes), repeats=1)
+        time = taken(lambda: render(pictures, takes, self.quality, self.kernels), repeats=1)
         return GrowthPoint(
             benchmark="growth",
             grows=grows,
-            device=self.lanes.forward.name,
+            device=self.kernels.name,
             load_average=load_average,
             size=str(PATTERN_SIZE),
             threads=self.threads,

@@ -34,7 +34,7 @@ from benchmarks.memory import device_memory_mib, forget_peak_memory, peak_memory
 from benchmarks.report import Printer
 from benchmarks.situation import Picture8, Situation
 from engine.errors import InbetweenError, InvalidValueError
-from engine.native.kernels import Kernels, Lanes
+from engine.native.kernels import Kernels
 from engine.propagation.parameters import QUALITIES
 from engine.trial import mean_gradient
 from engine.types import FloatArray
@@ -192,8 +192,7 @@ class Bench:
     ) -> PropagationMeasurement:
         """One situation; `pictures` are the frames from key frame to key frame, for sequences."""
         load_average = os.getloadavg()[0]
-        lanes = Lanes.open(self.device)
-        kernels, parameters = lanes.forward, parameters_of(self.quality)
+        kernels, parameters = Kernels.open(self.device), parameters_of(self.quality)
         target = in_floats(situation.source)
         self.printer.comment(f"carrying {situation.clip} at {situation.size}, {self.quality}")
         plain = Propagation(situation, situation.left.key_source, kernels)
@@ -201,8 +200,8 @@ class Bench:
         paintings = {name: self._painted(situation, name, kernels) for name in situation.paintings}
         self._save(situation, result, plain.warped(), paintings)
         single = plain.taken(parameters, self.repeats)
-        frame, peak_mib, device_mib = self._frame(situation, lanes)
-        calms = self._calms(pictures, situation, lanes)
+        frame, peak_mib, device_mib = self._frame(situation, kernels)
+        calms = self._calms(pictures, situation, kernels)
         return PropagationMeasurement(
             benchmark="propagation",
             clip=situation.clip,
@@ -247,16 +246,16 @@ class Bench:
         )
 
     def _frame(
-        self, situation: Situation, lanes: Lanes
+        self, situation: Situation, kernels: Kernels
     ) -> tuple[Taken, float | None, float | None]:
         """The time of a frame, and the memory of this process and of the device."""
         forget_peak_memory()
-        taken = Between(situation, lanes).taken(parameters_of(self.quality), self.repeats)
+        taken = Between(situation, kernels).taken(parameters_of(self.quality), self.repeats)
         on_device = None if self.device == "cpu" else device_memory_mib()
         return taken, peak_memory_mib(), on_device
 
     def _calms(
-        self, pictures: "Pictures | None", situation: Situation, lanes: Lanes
+        self, pictures: "Pictures | None", situation: Situation, kernels: Kernels
     ) -> "dict[str, Calm]":
         if pictures is None:
             return {}
@@ -265,7 +264,7 @@ class Bench:
         self.printer.comment(
             f"making the frames between {situation.keys[0]} and {situation.keys[1]}"
         )
-        return {name: calm(pictures, name, self.quality, lanes) for name in situation.paintings}
+        return {name: calm(pictures, name, self.quality, kernels) for name in situation.paintings}
 
     def _save(
         self,

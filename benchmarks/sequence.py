@@ -9,10 +9,11 @@ from benchmarks.pictures import Pictures
 from engine.memory_store import MemoryStore
 from engine.metrics import pixel_mse
 from engine.motion.flow import DisFlow
-from engine.native.kernels import Lanes
-from engine.pipeline import StoredPicture, execute
+from engine.native.kernels import Kernels
+from engine.pipeline import execute
 from engine.plan import Plan, SourceFacts, make_plan
 from engine.settings import PropagationSettings, RenderSettings
+from engine.store import StoredPicture
 from engine.translation.painters import recipe_of
 from engine.trial import mean_gradient
 from engine.types import FloatArray, KeyFrame
@@ -28,13 +29,13 @@ class Rendered:
 
 
 def render(
-    pictures: Pictures, takes: Mapping[int, FloatArray], quality: str, lanes: Lanes
+    pictures: Pictures, takes: Mapping[int, FloatArray], quality: str, kernels: Kernels
 ) -> Rendered:
     """Carries takes, [H, W, 3] by their key frames, to the frames between them."""
     settings = RenderSettings(propagation=PropagationSettings(quality=quality))
     plan = plan_of(pictures, tuple(takes), settings)
     store = MemoryStore({_take(key): StoredPicture(take) for key, take in takes.items()})
-    execute(plan, pictures, settings, store, Unwatched(), DisFlow(), lanes)
+    execute(plan, pictures, settings, store, Unwatched(), DisFlow(), kernels)
     forward = {step.frame: step.address for part in plan.intervals for step in part.forward}
     return Rendered(
         blended={index: store.load(address).pixels for index, address in plan.pictures.items()},
@@ -71,14 +72,14 @@ class Calm:
     carried."""
 
 
-def calm(pictures: Pictures, painting: str, quality: str, lanes: Lanes) -> Calm:
+def calm(pictures: Pictures, painting: str, quality: str, kernels: Kernels) -> Calm:
     """Paints the first and the last frame and makes those between them."""
     frames = pictures.clip.frame_range
     takes = {
         key: in_floats(PAINTINGS[painting](pictures.pictures[key], key))
         for key in (frames.first, frames.last)
     }
-    rendered = render(pictures, takes, quality, lanes)
+    rendered = render(pictures, takes, quality, kernels)
     carried = [rendered.forward[index] for index in frames.indices[:-1]]
     gradients = [mean_gradient(picture) for picture in carried]
     return Calm(

@@ -1,12 +1,10 @@
 """Pictures of a plan kept in memory, for what is short and is thrown away."""
 
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from engine.errors import NotFoundError
-from engine.pipeline import StoredPicture
 from engine.plan import Address
+from engine.store import StoredPicture
 from engine.translation.painter import Trajectory
 from engine.types import Frame, Precision
 
@@ -28,9 +26,7 @@ class MemoryStore:
         return self.pictures[address]
 
     def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
-        stored = np.float16 if precision is Precision.HALF else np.float32
-        rounded = picture.pixels.astype(stored).astype(np.float32)
-        self.pictures[address] = replace(picture, pixels=rounded)
+        self.pictures[address] = picture.rounded(precision)
 
     def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
         self.trajectories[take] = trajectory

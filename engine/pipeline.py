@@ -1,65 +1,30 @@
 """A plan carried out: key frames are painted, carried to the frames between them, and blended."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property, partial
 from itertools import zip_longest
-from typing import Protocol
 
 from engine.errors import InvalidValueError, StorageError
 from engine.footage import Footage
-from engine.media.color import from_painting_space
 from engine.media.source import FrameSource
 from engine.metrics import drift_from_anchor
 from engine.motion.flow import FlowEstimator
 from engine.motion.occlusion import occlusion_mask
-from engine.native.kernels import DeviceArray, Kernels, Lanes, Side
+from engine.native.kernels import DeviceArray, DeviceSynthesis, Kernels, Side, SynthesisTask
 from engine.plan import Address, Blend, Interval, Paint, Painted, Plan, Propagate
 from engine.propagation.carry import Carrier
 from engine.propagation.parameters import synthesis_parameters
 from engine.report import Report, Stage
 from engine.settings import MOVIE, PropagationSettings, RenderSettings, TranslationSettings
-from engine.translation.painter import PaintRequest, Reference, Trajectory
+from engine.store import RenderStore, Saver, Step, StoredPicture
+from engine.translation.painter import PaintRequest, Reference
 from engine.translation.painters import painter_named
-from engine.types import Drift, FloatArray, Frame, Precision
+from engine.types import Drift, FloatArray, Precision
 
-Step = Paint | Propagate | Blend
-
-
-@dataclass(frozen=True)
-class StoredPicture:
-    """A picture of the plan: a take, a propagation or a blend."""
-
-    pixels: FloatArray
-    """[H, W, 3], painting space."""
-    patch_error: FloatArray | None = None
-    """[H, W], of a propagation."""
-    drift: Drift | None = None
-    """Of a take that was painted against an anchor."""
-
-
-class RenderStore(Protocol):
-    """Keeps pictures by their address, and the finished sequence."""
-
-    def has(self, address: Address) -> bool: ...
-
-    def load(self, address: Address) -> StoredPicture:
-        """What was saved, in the precision it was saved in; NotFoundError for what was not."""
-
-    def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None: ...
-
-    def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
-        """Keeps what belongs to a take, before the take itself is saved."""
-
-    def load_trajectory(self, take: Address) -> Trajectory | None:
-        """What belongs to a take; None for one without, such as an imported picture."""
-
-    def delivered(self, index: int) -> Address | None:
-        """What the finished sequence holds at that frame."""
-
-    def deliver(self, frame: Frame, address: Address) -> None:
-        """Puts a finished frame into the sequence."""
+RESIDENT_BYTES = 640 << 20
+"""Pictures of an interval that stay on the device until they are blended, with their errors: ten
+frames of 1920x1080 from both sides. What is beyond it comes back from the store."""
 
 
 def execute(
@@ -69,35 +34,21 @@ def execute(
     store: RenderStore,
     report: Report,
     flow: FlowEstimator,
-    lanes: Lanes,
+    kernels: Kernels,
 ) -> None:
     """Does every step of the plan that the store does not hold, and delivers its pictures.
 
-    Each step is saved before what needs it is begun, and goes on as it was saved, so a render that
-    was ended in the middle goes on with the same bits. What is kept in memory does not depend on
+    Each step goes on as it is saved, so a render that was ended in the middle goes on with the same
+    bits; it is saved while what needs it is made. What is kept in memory does not depend on
     the length of the clip.
     """
-    with Footage(source, flow) as footage:
-        work = _Work(plan, footage, settings.propagation, store, report, lanes)
+    with Footage(source, flow) as footage, Saver(store, plan.pictures, report) as saver:
+        work = _Work(plan, footage, settings.propagation, store, saver, report, kernels)
+        work.deliver_chosen_takes()
         for paint, following in zip_longest(plan.paints, plan.paints[1:]):
             work.paint(paint, following)
-        work.deliver_chosen_takes()
         for interval in plan.intervals:
             work.fill(interval)
-
-
-Begin = Callable[[], Callable[[], StoredPicture]]
-"""Begins to make a picture; what it returns waits for it."""
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A step under way."""
-
-    step: Step
-    began: float
-    finish: Callable[[], StoredPicture] | None
-    """Waits for its picture; None where the store holds it."""
 
 
 class _Work:
@@ -109,80 +60,79 @@ class _Work:
         footage: Footage,
         settings: PropagationSettings,
         store: RenderStore,
+        saver: Saver,
         report: Report,
-        lanes: Lanes,
+        kernels: Kernels,
     ) -> None:
         self._plan = plan
         self._footage = footage
         self._settings = settings
         self._store = store
+        self._saver = saver
         self._report = report
-        self._lanes = lanes
-        self._idle_since = time.monotonic()
+        self._kernels = kernels
 
     def paint(self, step: Paint, following: Paint | None) -> None:
         """Paints a key frame (section 4.1), and looks meanwhile for the motion that the following
         one needs.
         """
-        self._do(step, Stage.PAINTING, lambda: partial(self._painted, step, following))
+        began = self._begin(step, Stage.PAINTING)
+        if began is not None:
+            self._save(step, began, self._painted(step, following))
 
     def deliver_chosen_takes(self) -> None:
         """Delivers what no step makes: takes that the editor chose."""
-        for frame, address in self._plan.takes.items():
-            self._deliver(frame, address)
+        painted = {step.address for step in self._plan.paints}
+        for index, address in self._plan.takes.items():
+            if address not in painted and self._saver.is_missing(index, address):
+                frame = self._footage.frame(index)
+                self._saver.deliver(self._store.load(address), frame, address)
 
     def fill(self, interval: Interval) -> None:
-        """Makes the frames between two key frames (section 4.2).
-
-        Both directions go on side by side, so that a device has work of both at once.
-        """
-        forward = self._propagation(interval.forward, self._lanes.forward)
-        backward = self._propagation(interval.backward, self._lanes.backward)
+        """Makes the frames between two key frames (section 4.2)."""
+        resident = _Resident()
+        sides = [
+            _Propagation(steps, self._settings, self._footage, self._saver, self._kernels, resident)
+            for steps in (interval.forward, interval.backward)
+        ]
         for pair in zip_longest(interval.forward, interval.backward):
-            begun = [
-                self._begin(step, Stage.PROPAGATING, partial(propagation.begin, step))
-                for step, propagation in zip(pair, (forward, backward), strict=True)
-                if step is not None
-            ]
-            for step in begun:
-                self._finish(step)
+            self._propagate([(side, step) for side, step in zip(sides, pair, strict=True) if step])
         blending = _Blending(
-            interval.blends, self._settings, self._footage, self._store, self._lanes.forward
+            interval.blends, self._settings, self._footage, self._saver, self._kernels, resident
         )
-        for blend in interval.blends:
-            self._do(blend, Stage.BLENDING, partial(blending.begin, blend))
+        for step in interval.blends:
+            began = self._begin(step, Stage.BLENDING)
+            if began is not None:
+                self._save(step, began, blending.blended(step))
 
-    def _propagation(self, steps: Sequence[Propagate], kernels: Kernels) -> "_Propagation":
-        return _Propagation(steps, self._settings, self._footage, self._store, kernels)
+    def _propagate(self, steps: "Sequence[tuple[_Propagation, Propagate]]") -> None:
+        """One step of each direction, side by side, so that a device has work of both at once."""
+        begun: list[tuple[_Propagation, Propagate, float]] = []
+        tasks: list[SynthesisTask] = []
+        for side, step in steps:
+            began = self._begin(step, Stage.PROPAGATING)
+            if began is not None:
+                begun.append((side, step, began))
+                tasks.append(side.task(step))
+        made = self._kernels.synthesize(tasks)
+        for (side, step, began), result in zip(begun, made, strict=True):
+            frame = self._footage.frame(step.frame)
+            self._saver.save(step, began, side.finished(step, result, frame.precision), frame)
 
-    def _do(self, step: Step, stage: Stage, begin: Begin) -> None:
-        self._finish(self._begin(step, stage, begin))
-
-    def _begin(self, step: Step, stage: Stage, begin: Begin) -> _Begun:
+    def _begin(self, step: Step, stage: Stage) -> float | None:
+        """When the step began; None where the store holds it."""
         self._report.check_cancelled()
         began = time.monotonic()
-        if self._store.has(step.address):
-            return _Begun(step, began, None)
-        self._report.progress(stage, step.frame)
-        return _Begun(step, began, begin())
+        if not self._saver.has(step.address):
+            self._report.progress(stage, step.frame)
+            return began
+        missing = self._saver.is_missing(step.frame, step.address)
+        self._saver.reuse(step, began, self._footage.frame(step.frame) if missing else None)
+        return None
 
-    def _finish(self, begun: _Begun) -> None:
-        step = begun.step
-        if begun.finish is not None:
-            precision = self._footage.frame(step.frame).precision
-            self._store.save(step.address, begun.finish(), precision)
-        self._deliver(step.frame, step.address)
-        now = time.monotonic()
-        seconds = now - max(begun.began, self._idle_since)
-        self._idle_since = now
-        self._report.done(step, seconds, reused=begun.finish is None)
-
-    def _deliver(self, frame: int, address: Address) -> None:
-        """Puts the picture into the sequence if it is the finished one of its frame."""
-        if self._plan.pictures.get(frame) != address or self._store.delivered(frame) == address:
-            return
-        pixels = self._store.load(address).pixels
-        self._store.deliver(from_painting_space(pixels, self._footage.frame(frame)), address)
+    def _save(self, step: Step, began: float, picture: StoredPicture) -> None:
+        frame = self._footage.frame(step.frame)
+        self._saver.save(step, began, picture.rounded(frame.precision), frame)
 
     def _painted(self, step: Paint, following: Paint | None) -> StoredPicture:
         request = PaintRequest(
@@ -193,7 +143,7 @@ class _Work:
             keep=partial(self._store.save_trajectory, step.address),
             control_picture=self._control_picture(step.settings, step.frame),
         )
-        if following is not None and not self._store.has(following.address):
+        if following is not None and not self._saver.has(following.address):
             for painted in following.references:
                 self._footage.expect(following.frame, painted.frame)
         pixels = painter_named(step.settings.painter).paint(request, self._report)
@@ -207,7 +157,7 @@ class _Work:
     def _reference(self, step: Paint, painted: Painted) -> Reference:
         """What a key frame needs of another one to be painted against it."""
         frame = step.frame
-        take, source = self._store.load(painted.take).pixels, self._footage.rgb(painted.frame)
+        take, source = self._saver.load(painted.take).pixels, self._footage.rgb(painted.frame)
         if take.shape != source.shape:
             raise InvalidValueError(
                 f"The take of key frame {painted.frame} is {take.shape[1]}x{take.shape[0]} and the "
@@ -228,6 +178,23 @@ def _drift(take: FloatArray, request: PaintRequest) -> Drift | None:
     return drift_from_anchor(take, anchor.take, anchor.flow, anchor.occlusion)
 
 
+class _Resident:
+    """Pictures of an interval, with their errors, that are still on the device."""
+
+    def __init__(self) -> None:
+        self._held: dict[Address, Side] = {}
+        self._bytes = 0
+
+    def hold(self, address: Address, side: Side) -> None:
+        """Keeps it if there is room."""
+        self._bytes += side.picture.nbytes + side.patch_error.nbytes
+        if self._bytes <= RESIDENT_BYTES:
+            self._held[address] = side
+
+    def find(self, address: Address) -> Side | None:
+        return self._held.get(address)
+
+
 class _Propagation:
     """One key frame's take, carried to the frames at one side of it (section 4.2.1)."""
 
@@ -236,24 +203,41 @@ class _Propagation:
         steps: Sequence[Propagate],
         settings: PropagationSettings,
         footage: Footage,
-        store: RenderStore,
+        saver: Saver,
         kernels: Kernels,
+        resident: _Resident,
     ) -> None:
         self._steps = steps
         self._settings = settings
         self._footage = footage
-        self._store = store
+        self._saver = saver
         self._kernels = kernels
+        self._resident = resident
+        self._last: tuple[Address, DeviceArray] | None = None
 
-    def begin(self, step: Propagate) -> Callable[[], StoredPicture]:
-        """Begins to make `step`, which comes after the one made before it."""
-        made = self._carrier.carry(step.frame, self._store.load(step.previous).pixels)
+    def task(self, step: Propagate) -> SynthesisTask:
+        """What makes `step`, which comes after the one made before it."""
+        task = self._carrier.task(step.frame, self._picture(step.previous))
         beyond = step.frame + step.direction.value
         if beyond in (later.frame for later in self._steps):
             self._footage.expect(beyond, step.frame)
-        return lambda: StoredPicture(
-            self._kernels.download(made.picture), self._kernels.download(made.patch_error)
-        )
+        return task
+
+    def finished(
+        self, step: Propagate, made: DeviceSynthesis, precision: Precision
+    ) -> StoredPicture:
+        """The picture as it is stored, once it is made; what goes on from it is the same."""
+        picture, download = made.picture, self._kernels.download
+        if precision is Precision.HALF:
+            picture = self._kernels.nearest_half(picture)
+        self._last = step.address, picture
+        self._resident.hold(step.address, Side(picture, made.patch_error, step.distance))
+        return StoredPicture(download(picture), download(made.patch_error))
+
+    def _picture(self, address: Address) -> DeviceArray:
+        if self._last is not None and self._last[0] == address:
+            return self._last[1]
+        return self._kernels.upload(self._saver.load(address).pixels)
 
     @cached_property
     def _carrier(self) -> Carrier:
@@ -261,7 +245,7 @@ class _Propagation:
         return Carrier(
             first.key_frame,
             first.direction,
-            self._store.load(first.take).pixels,
+            self._saver.load(first.take).pixels,
             synthesis_parameters(self._settings),
             self._footage,
             self._kernels,
@@ -276,18 +260,20 @@ class _Blending:
         steps: Sequence[Blend],
         settings: PropagationSettings,
         footage: Footage,
-        store: RenderStore,
+        saver: Saver,
         kernels: Kernels,
+        resident: _Resident,
     ) -> None:
         self._steps = iter(steps)
         self._poisson_weight = settings.poisson_weight
         self._footage = footage
-        self._store = store
+        self._saver = saver
         self._kernels = kernels
+        self._resident = resident
         self._choice: DeviceArray | None = None
 
-    def begin(self, step: Blend) -> Callable[[], StoredPicture]:
-        """Begins to make `step`, which comes after the one made before it.
+    def blended(self, step: Blend) -> StoredPicture:
+        """Makes `step`, which comes after the one made before it.
 
         The choice is not stored: where a render goes on in the middle of an interval, it is found
         again from the stored errors.
@@ -299,7 +285,7 @@ class _Blending:
         if self._poisson_weight > 0:
             screening = 1 / self._poisson_weight
             mixed = self._kernels.poisson(mixed, left, right, self._choice, screening)
-        return lambda: StoredPicture(self._kernels.download(mixed).clip(0, 1))
+        return StoredPicture(self._kernels.download(mixed).clip(0, 1))
 
     def _carried(self, frame: int) -> DeviceArray | None:
         """The choice of the frame before, brought here along the flow."""
@@ -312,14 +298,13 @@ class _Blending:
         return self._side(step.left), self._side(step.right)
 
     def _side(self, step: Propagate) -> Side:
-        stored = self._store.load(step.address)
+        if side := self._resident.find(step.address):
+            return side
+        stored = self._saver.load(step.address)
         if stored.patch_error is None:
             raise StorageError(
                 f"The picture carried to frame {step.frame} was stored without its errors: "
                 "delete the stored results of this session and render again."
             )
-        return Side(
-            self._kernels.upload(stored.pixels),
-            self._kernels.upload(stored.patch_error),
-            abs(step.frame - step.key_frame),
-        )
+        upload = self._kernels.upload
+        return Side(upload(stored.pixels), upload(stored.patch_error), step.distance)

@@ -98,6 +98,11 @@ class Propagate:
     """The picture carried to the frame before this one; the take itself next to the key frame."""
     direction: Direction
 
+    @property
+    def distance(self) -> int:
+        """Frames to the key frame."""
+        return abs(self.frame - self.key_frame)
+
 
 @dataclass(frozen=True)
 class Blend:

@@ -13,7 +13,7 @@ from engine.memory_store import MemoryStore
 from engine.metrics import WarpError, warp_error
 from engine.motion.estimators import flow_estimator
 from engine.motion.flow import DisFlow
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.pipeline import execute
 from engine.plan import Plan, SourceFacts, make_plan
 from engine.report import Report
@@ -39,7 +39,7 @@ class Trial:
     source: FrameSource
     keys: Sequence[int]
     """Rising."""
-    lanes: Lanes
+    kernels: Kernels
     store: MemoryStore = field(default_factory=MemoryStore)
     _flows: dict[tuple[int, int], Flow] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Trial:
 
     def _execute(self, plan: Plan, settings: RenderSettings, report: Report) -> None:
         flow = flow_estimator(settings.propagation, report.notice)
-        execute(plan, self.source, settings, self.store, report, flow, self.lanes)
+        execute(plan, self.source, settings, self.store, report, flow, self.kernels)
 
 
 def color_distance(takes: Pictures) -> float:

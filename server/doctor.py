@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.errors import InbetweenError
-from engine.native.kernels import Lanes, best_instruction_set
+from engine.native.kernels import Kernels, best_instruction_set
 from engine.settings import TranslationSettings
 from engine.translation.model_files import BASE, CONTROLNET, find_files
 from engine.translation.painters import describe_painters, recipe_of
@@ -132,7 +132,7 @@ def check_kernels() -> Iterator[Finding]:
     """The native kernels, and what they run on."""
     yield Finding(Verdict.OK, "kernels", f"they load, with {best_instruction_set().name}")
     chosen = os.environ.get(DEVICE_VARIABLE, "auto")
-    name = Lanes.open(chosen).forward.name
+    name = Kernels.open(chosen).name
     yield Finding(Verdict.OK, "propagation", f"on {name} ({DEVICE_VARIABLE}={chosen})")
 
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from engine.media.exr import UNCOMPRESSED, read_exr, write_exr
 from engine.media.picture import write_picture
-from engine.pipeline import StoredPicture
 from engine.plan import Address, Paint
+from engine.store import StoredPicture
 from engine.translation.painter import Trajectory
 from engine.translation.painters import models_of, recipe_of
 from engine.types import Frame, Precision

@@ -19,7 +19,7 @@ from engine.media.color import to_painting_space
 from engine.media.source import FrameSource
 from engine.motion.cuts import find_cuts
 from engine.motion.estimators import flow_estimator
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.pipeline import execute
 from engine.report import Stage
 from engine.types import FloatArray, FrameSize
@@ -69,6 +69,7 @@ class _Desk:
     def __init__(self, connection: "Connection[News | Ended, Order]") -> None:
         self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._connection = connection
+        self._sending = threading.Lock()
         self._cancelled = threading.Event()
         self._watched = False
         self._next_preview = 0.0
@@ -92,7 +93,7 @@ class _Desk:
 
     def progress(self, stage: Stage, frame: int, step: int = 0, steps: int = 0) -> None:
         self.now = f"{stage.value} (frame {frame})"
-        self._connection.send(Progress(stage, frame, step, steps))
+        self._send(Progress(stage, frame, step, steps))
 
     def preview(self, frame: int, make: Callable[[], FloatArray]) -> None:
         began = time.monotonic()
@@ -105,20 +106,25 @@ class _Desk:
         self._next_preview = began + max(PREVIEW_PAUSE_SECONDS, seconds / PREVIEW_SHARE)
 
     def done(self, step: Step, seconds: float, *, reused: bool) -> None:
-        self._connection.send(StepDone(step, seconds, reused))
+        self._send(StepDone(step, seconds, reused))
 
     def notice(self, text: str) -> None:
-        self._connection.send(Notice(text))
+        self._send(Notice(text))
 
     def check_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise CancelledError("The render was cancelled; what was finished is kept.")
 
     def deliver(self, index: int, frame: DeliveredFrame) -> None:
-        self._connection.send(Delivered(index, frame))
+        self._send(Delivered(index, frame))
 
     def found(self, cuts: list[int]) -> None:
-        self._connection.send(CutsFound(tuple(cuts)))
+        self._send(CutsFound(tuple(cuts)))
+
+    def _send(self, news: News) -> None:
+        """Pictures are delivered by another thread than the one that reports steps."""
+        with self._sending:
+            self._connection.send(news)
 
 
 def _end_of(task: Task, desk: _Desk) -> Ended:
@@ -167,13 +173,13 @@ def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
     flow = flow_estimator(task.settings.propagation, desk.notice)
     if task.plan.intervals:
         flow.prepare()
-    execute(task.plan, source, task.settings, store, desk, flow, _lanes())
+    execute(task.plan, source, task.settings, store, desk, flow, _kernels())
 
 
 @cache
-def _lanes() -> Lanes:
+def _kernels() -> Kernels:
     """What propagation computes with."""
-    return Lanes.open(os.environ.get(DEVICE_VARIABLE, "auto"))
+    return Kernels.open(os.environ.get(DEVICE_VARIABLE, "auto"))
 
 
 if __name__ == "__main__":

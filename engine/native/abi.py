@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engine.errors import InbetweenError, InvalidValueError, OutOfMemoryError
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 _PATTERNS = {"darwin": "lib{}.dylib", "win32": "{}.dll"}
 _PATTERN = _PATTERNS.get(sys.platform, "lib{}.so")
@@ -68,8 +68,7 @@ class Guides(Parameters):
     ]
 
 
-class Synthesis(Parameters):
-    function = "inbetween_synthesize"
+class Synthesis(ctypes.Structure):
     _fields_: ClassVar[Sequence[tuple[str, type]]] = [
         *_fields(ctypes.c_int32, "source_width source_height target_width target_height"),
         *_fields(ctypes.c_int32, "guide_channels patch_size search_vote_iterations stop_threshold"),
@@ -97,6 +96,18 @@ class Poisson(Parameters):
         ("screening", ctypes.c_float),
         *_fields(ctypes.c_void_p, "picture left_picture right_picture choice solved"),
     ]
+
+
+class Halves(Parameters):
+    function = "inbetween_nearest_half"
+    _fields_: ClassVar[Sequence[tuple[str, type]]] = [
+        ("count", ctypes.c_int64),
+        *_fields(ctypes.c_void_p, "values halves"),
+    ]
+
+
+MOST_SYNTHESES = 4
+"""In one call."""
 
 
 @cache

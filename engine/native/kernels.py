@@ -7,10 +7,11 @@ engine/native/reference says in NumPy what each function does.
 import ctypes
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -82,6 +83,40 @@ class DeviceFlow:
 
 
 @dataclass(frozen=True)
+class SynthesisTask:
+    """A key frame's style, to be carried to another frame.
+
+    The style is matched within 0..1 and carried at any value. With `temporal_confidence` the last
+    three guides are the temporal ones, which have no say where it is below a half.
+    """
+
+    style: DeviceArray
+    """[Hs, Ws, 3] float32."""
+    source_guides: DeviceArray
+    """[Hs, Ws, G] uint8: what the key frame looks like."""
+    target_guides: DeviceArray
+    """[H, W, G] uint8: what the frame looks like."""
+    to_source: DeviceFlow
+    """[H, W]: from the frame to the key frame."""
+    parameters: SynthesisParameters
+    temporal_confidence: DeviceArray | None = None
+    """[H, W] float32."""
+
+    @property
+    def checked_size(self) -> tuple[int, int]:
+        """Height and width of the frame. Raises InvalidValueError for arrays that do not fit."""
+        _expect("style", self.style, np.float32, (None, None, 3))
+        source_size = self.style.shape[:2]
+        height, width = _expect_flow("to_source", self.to_source)
+        channels = len(self.parameters.guide_weights)
+        _expect("source_guides", self.source_guides, np.uint8, (*source_size, channels))
+        _expect("target_guides", self.target_guides, np.uint8, (height, width, channels))
+        if self.temporal_confidence is not None:
+            _expect("temporal_confidence", self.temporal_confidence, np.float32, (height, width))
+        return height, width
+
+
+@dataclass(frozen=True)
 class DeviceSynthesis:
     """A key frame's style carried to another frame."""
 
@@ -120,6 +155,23 @@ class Kernels:
         self._lock = threading.Lock()
         self._call("inbetween_open", ctypes.byref(device), ctypes.byref(self._context))
         weakref.finalize(self, library.inbetween_close, self._context)
+
+    @staticmethod
+    def open(device: str = "auto") -> "Kernels":
+        """On the processor ("cpu"), a GPU ("cuda" or "cuda:1"), or what there is ("auto").
+
+        Raises InvalidValueError for another word, InbetweenError for a GPU that is not there.
+        """
+        if device == "auto":
+            device = "cuda" if cuda_device_count() else "cpu"
+        if device == "cpu":
+            return processor()
+        kind, _, index = device.partition(":")
+        if kind != "cuda" or not (index or "0").isdecimal():
+            raise InvalidValueError(
+                f'The device is "{device}": choose auto, cpu, cuda or cuda:1 for the second card.'
+            )
+        return Kernels.cuda(int(index or 0))
 
     @staticmethod
     def processor(
@@ -271,61 +323,24 @@ class Kernels:
         self._run(abi.Guides(width, height, source.pointer, temporal.pointer, guides.pointer))
         return guides
 
-    def synthesize(
-        self,
-        style: DeviceArray,
-        source_guides: DeviceArray,
-        target_guides: DeviceArray,
-        to_source: DeviceFlow,
-        parameters: SynthesisParameters,
-        temporal_confidence: DeviceArray | None = None,
-    ) -> DeviceSynthesis:
-        """Carries `style` [Hs, Ws, 3] to the frame that `target_guides` [H, W, G] describe.
+    def synthesize(self, tasks: Sequence[SynthesisTask]) -> list[DeviceSynthesis]:
+        """Does tasks that do not need each other side by side; each as it would be done alone."""
+        made = [self._room_for(task) for task in tasks]
+        weights = [np.array(task.parameters.guide_weights, np.float32) for task in tasks]
+        calls = list(map(_synthesis, tasks, weights, made))
+        for first in range(0, len(calls), abi.MOST_SYNTHESES):
+            some = calls[first : first + abi.MOST_SYNTHESES]
+            parameters = (abi.Synthesis * len(some))(*some)
+            self._call("inbetween_synthesize", self._context, parameters, len(some))
+        return made
 
-        `source_guides` [Hs, Ws, G] describe the key frame, and `to_source` leads there. The style
-        is matched within 0..1 and carried at any value. With `temporal_confidence` [H, W] the last
-        three guides are the temporal ones, which have no say where it is below a half.
-        """
-        _expect("style", style, np.float32, (None, None, 3))
-        source_height, source_width = style.shape[:2]
-        height, width = _expect_flow("to_source", to_source)
-        channels = len(parameters.guide_weights)
-        _expect("source_guides", source_guides, np.uint8, (source_height, source_width, channels))
-        _expect("target_guides", target_guides, np.uint8, (height, width, channels))
-        if temporal_confidence is not None:
-            _expect("temporal_confidence", temporal_confidence, np.float32, (height, width))
-        weights = np.array(parameters.guide_weights, np.float32)
-        made = DeviceSynthesis(
+    def _room_for(self, task: SynthesisTask) -> DeviceSynthesis:
+        height, width = task.checked_size
+        return DeviceSynthesis(
             self.empty((height, width, 3)),
             self.empty((height, width, 2), np.int32),
             self.empty((height, width)),
         )
-        self._run(
-            abi.Synthesis(
-                source_width,
-                source_height,
-                width,
-                height,
-                channels,
-                parameters.patch_size,
-                parameters.search_vote_iterations,
-                parameters.stop_threshold,
-                parameters.seed,
-                parameters.uniformity,
-                parameters.position_weight,
-                weights.ctypes.data,
-                style.pointer,
-                source_guides.pointer,
-                target_guides.pointer,
-                to_source.displacement.pointer,
-                to_source.confidence.pointer,
-                temporal_confidence and temporal_confidence.pointer,
-                made.picture.pointer,
-                made.source_xy.pointer,
-                made.patch_error.pointer,
-            )
-        )
-        return made
 
     def choose(self, left: Side, right: Side, carried: DeviceArray | None = None) -> DeviceArray:
         """The side of each pixel, [H, W]: 0 is left, 1 is right.
@@ -395,6 +410,13 @@ class Kernels:
         )
         return solved
 
+    def nearest_half(self, values: DeviceArray) -> DeviceArray:
+        """Each value as a picture of half precision holds it, in 32 bits still."""
+        _expect("values", values, np.float32, (None,) * len(values.shape))
+        halves = self.empty(values.shape)
+        self._run(abi.Halves(int(np.prod(values.shape)), values.pointer, halves.pointer))
+        return halves
+
     def release(self, pointer: ctypes.c_void_p) -> None:
         """Of memory that `empty` gave; arrays do it by themselves."""
         with self._lock:
@@ -406,30 +428,6 @@ class Kernels:
     def _call(self, function: str, *arguments: object) -> None:
         with self._lock:
             abi.call(self._library, function, *arguments)
-
-
-class Lanes(NamedTuple):
-    """Kernels for work that can go on side by side: two of a GPU, the same of a processor."""
-
-    forward: Kernels
-    backward: Kernels
-
-    @staticmethod
-    def open(device: str = "auto") -> "Lanes":
-        """On the processor ("cpu"), a GPU ("cuda" or "cuda:1"), or what there is ("auto").
-
-        Raises InvalidValueError for another word, InbetweenError for a GPU that is not there.
-        """
-        if device == "auto":
-            device = "cuda" if cuda_device_count() else "cpu"
-        if device == "cpu":
-            return Lanes(processor(), processor())
-        kind, _, index = device.partition(":")
-        if kind != "cuda" or not (index or "0").isdecimal():
-            raise InvalidValueError(
-                f'The device is "{device}": choose auto, cpu, cuda or cuda:1 for the second card.'
-            )
-        return Lanes(Kernels.cuda(int(index or 0)), Kernels.cuda(int(index or 0)))
 
 
 class _ProcessorKernels(Kernels):
@@ -479,6 +477,38 @@ def _device_name(library: ctypes.CDLL, index: int) -> str:
     name = ctypes.create_string_buffer(256)
     abi.call(library, "inbetween_device_name", index, name, len(name))
     return name.value.decode(errors="replace")
+
+
+def _synthesis(
+    task: SynthesisTask, weights: NDArray[np.float32], made: DeviceSynthesis
+) -> abi.Synthesis:
+    """The call for a task, whose weights have to be kept until it is over."""
+    source_height, source_width = task.style.shape[:2]
+    height, width = made.patch_error.shape
+    parameters, trust = task.parameters, task.temporal_confidence
+    return abi.Synthesis(
+        source_width,
+        source_height,
+        width,
+        height,
+        len(weights),
+        parameters.patch_size,
+        parameters.search_vote_iterations,
+        parameters.stop_threshold,
+        parameters.seed,
+        parameters.uniformity,
+        parameters.position_weight,
+        weights.ctypes.data,
+        task.style.pointer,
+        task.source_guides.pointer,
+        task.target_guides.pointer,
+        task.to_source.displacement.pointer,
+        task.to_source.confidence.pointer,
+        trust and trust.pointer,
+        made.picture.pointer,
+        made.source_xy.pointer,
+        made.patch_error.pointer,
+    )
 
 
 def _expect_flow(

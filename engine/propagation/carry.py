@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Protocol
 
 from engine.errors import InvalidValueError
-from engine.native.kernels import DeviceArray, DeviceFlow, DeviceSynthesis, Kernels
+from engine.native.kernels import DeviceArray, DeviceFlow, Kernels, SynthesisTask
 from engine.native.parameters import SynthesisParameters
 from engine.plan import Direction
 from engine.types import FloatArray, Flow
@@ -19,6 +19,15 @@ class Footage(Protocol):
 
     def flow(self, first: int, second: int) -> Flow:
         """The flow from one frame to another."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """From a frame to a key frame."""
+
+    to_key: DeviceFlow
+    to_previous: DeviceFlow
+    """To the frame next to it on the way there."""
 
 
 class FlowChain:
@@ -35,26 +44,24 @@ class FlowChain:
         self._direction = direction
         self._footage = footage
         self._kernels = kernels
-        self._to_key: DeviceFlow | None = None
+        self._ways: Ways | None = None
 
-    def to_previous(self, frame: int) -> DeviceFlow:
-        """The flow to the frame next to `frame` on the way to the key frame."""
+    def ways_from(self, frame: int) -> Ways:
+        """From `frame`, which lies beyond the one asked for before."""
+        while self._ways is None or self._frame != frame:
+            self._frame += self._direction.value
+            step = self._to_previous(self._frame)
+            to_key = step if self._ways is None else self._kernels.compose(step, self._ways.to_key)
+            self._ways = Ways(to_key, step)
+        return self._ways
+
+    def _to_previous(self, frame: int) -> DeviceFlow:
         previous = frame - self._direction.value
         forward, backward = (
             self._kernels.upload(self._footage.flow(*way).displacement)
             for way in ((frame, previous), (previous, frame))
         )
         return self._kernels.trusted(forward, backward)
-
-    def to_key(self, frame: int) -> DeviceFlow:
-        """The flow from `frame`, which lies beyond the frame asked for before, to the key frame."""
-        while self._to_key is None or self._frame != frame:
-            self._frame += self._direction.value
-            step = self.to_previous(self._frame)
-            self._to_key = (
-                step if self._to_key is None else self._kernels.compose(step, self._to_key)
-            )
-        return self._to_key
 
 
 @dataclass(frozen=True)
@@ -69,19 +76,18 @@ class Carrier:
     footage: Footage
     kernels: Kernels
 
-    def carry(self, frame: int, previous: FloatArray) -> DeviceSynthesis:
-        """The take at `frame`; `previous` [H, W, 3] is what it is at the frame before.
+    def task(self, frame: int, previous: DeviceArray) -> SynthesisTask:
+        """What makes the take at `frame`; `previous` [H, W, 3] is what it is at the frame before.
 
         Raises InvalidValueError for a take of another size than the clip.
         """
         style, at_key = self._key_frame
-        to_key = self._flows.to_key(frame)
-        to_previous = self._flows.to_previous(frame)
-        temporal = self.kernels.warp(self.kernels.upload(previous), to_previous.displacement)
+        ways = self._flows.ways_from(frame)
+        temporal = self.kernels.warp(previous, ways.to_previous.displacement)
         source = self.kernels.upload(self.footage.rgb(frame))
         guides = self.kernels.guides(source, temporal)
-        return self.kernels.synthesize(
-            style, at_key, guides, to_key, self.parameters, to_previous.confidence
+        return SynthesisTask(
+            style, at_key, guides, ways.to_key, self.parameters, ways.to_previous.confidence
         )
 
     @cached_property

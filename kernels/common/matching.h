@@ -112,7 +112,6 @@ inline int level_count(const inbetween_synthesis& p) {
 }
 
 inline void check_synthesis(const inbetween_synthesis* p) {
-  check_given("parameters", p);
   check_side("source_width", p->source_width);
   check_side("source_height", p->source_height);
   check_side("target_width", p->target_width);
@@ -135,6 +134,12 @@ inline void check_synthesis(const inbetween_synthesis* p) {
   check_given("picture", p->picture);
   check_given("source_xy", p->source_xy);
   check_given("patch_error", p->patch_error);
+}
+
+inline void check_syntheses(const inbetween_synthesis* parameters, std::int32_t count) {
+  check_given("parameters", parameters);
+  check_range("count", count, 1, INBETWEEN_MAX_SYNTHESES);
+  for (int i = 0; i < count; ++i) check_synthesis(parameters + i);
 }
 
 }  // namespace inbetween

@@ -411,11 +411,12 @@ void synthesize(const inbetween_synthesis& p, inbetween_context& context) {
 }  // namespace
 }  // namespace inbetween
 
-int32_t inbetween_synthesize(inbetween_context* context, const inbetween_synthesis* parameters) {
+int32_t inbetween_synthesize(inbetween_context* context, const inbetween_synthesis* parameters,
+                             int32_t count) {
   using namespace inbetween;
   return guarded([&] {
     check_given("context", context);
-    check_synthesis(parameters);
-    synthesize(*parameters, *context);
+    check_syntheses(parameters, count);
+    for (int i = 0; i < count; ++i) synthesize(parameters[i], *context);
   });
 }

@@ -160,6 +160,7 @@ void inbetween_release(inbetween_context* context, void* memory) {
 int32_t inbetween_upload(inbetween_context* context, void* to, const void* from, uint64_t bytes) {
   using namespace inbetween;
   return guarded(context, [&] {
+    if (bytes == 0) return;
     check_given("to", to);
     check_given("from", from);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, context->stream));
@@ -170,6 +171,7 @@ int32_t inbetween_upload(inbetween_context* context, void* to, const void* from,
 int32_t inbetween_download(inbetween_context* context, void* to, const void* from, uint64_t bytes) {
   using namespace inbetween;
   return guarded(context, [&] {
+    if (bytes == 0) return;
     check_given("to", to);
     check_given("from", from);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context->stream));

@@ -116,6 +116,23 @@ struct Level {
   }
 };
 
+/* Levels that settle side by side: their blocks take turns. */
+struct Levels {
+  int count;
+  int iterations; /* the most of all */
+  Level of[INBETWEEN_MAX_SYNTHESES];
+};
+
+/* The blocks of a level, and which of them this one is. */
+struct Team {
+  int blocks;
+  int block;
+
+  __device__ explicit Team(int levels)
+      : blocks(static_cast<int>((gridDim.x - blockIdx.x % levels + levels - 1) / levels)),
+        block(static_cast<int>(blockIdx.x) / levels) {}
+};
+
 /* A group and the pixel of it that a lane has. */
 struct Lane {
   int index;
@@ -573,10 +590,10 @@ struct Queue {
 /* Shares numbered pieces of work out to the blocks and, in each, those that are wanted to its
  * warps. Where they are few, each is cut into as many parts as `max_parts`. */
 template <typename Wanted, typename Work>
-__device__ void share(Queue& queue, int total, int max_parts, const Wanted& wanted,
-                      const Work& work) {
-  const int blocks = static_cast<int>(gridDim.x);
-  const int block = static_cast<int>(blockIdx.x);
+__device__ void share(const Team& team, Queue& queue, int total, int max_parts,
+                      const Wanted& wanted, const Work& work) {
+  const int blocks = team.blocks;
+  const int block = team.block;
   const int threads = static_cast<int>(blockDim.x);
   const int thread = static_cast<int>(threadIdx.x);
   /* Neighbours go to the same block, as long as each block gets some runs of them. */
@@ -606,10 +623,10 @@ __device__ void share(Queue& queue, int total, int max_parts, const Wanted& want
 }
 
 /* The field that the flow gives, and how it uses the source. */
-__device__ __forceinline__ void start(const Level& level) {
+__device__ __forceinline__ void start(const Level& level, const Team& team) {
   const int warps = static_cast<int>(blockDim.x / kWarp);
-  for (int group = static_cast<int>(blockIdx.x * warps + threadIdx.x / kWarp);
-       group < level.group_numbers(); group += static_cast<int>(gridDim.x) * warps) {
+  for (int group = team.block * warps + static_cast<int>(threadIdx.x / kWarp);
+       group < level.group_numbers(); group += team.blocks * warps) {
     const Lane lane(level, group);
     if (!lane.inside) continue;
     const Packed at = flow_point(level, lane.x, lane.y).nearest();
@@ -621,10 +638,11 @@ __device__ __forceinline__ void start(const Level& level) {
 
 /* All votes and filters of an iteration; before the first, everything is wanted. */
 template <int kSide>
-__device__ void vote_all(const Level& level, int mark, Queue& queue, std::uint32_t* rows) {
+__device__ void vote_all(const Level& level, const Team& team, int mark, Queue& queue,
+                         std::uint32_t* rows) {
   const int tiles = level.tiles.count();
   share(
-      queue, tiles + level.group_numbers(), 1,
+      team, queue, tiles + level.group_numbers(), 1,
       [&](int piece) {
         if (piece < tiles) return level.recounts[piece] == mark;
         return level.votes[piece - tiles] == mark;
@@ -638,9 +656,36 @@ __device__ void vote_all(const Level& level, int mark, Queue& queue, std::uint32
       });
 }
 
+/* The search of an iteration. */
 template <int kSide, int kChunks>
+__device__ void search_all(const Level& level, const Team& team, int mark, Queue& queue,
+                           Scratch& scratch) {
+  const bool everybody = mark <= kUnsettledIterations + 1;
+  const std::uint32_t key = random_key(level.seed, level.number * level.iterations + mark - 1);
+  share(
+      team, queue, level.group_numbers(), kGroupHeight,
+      [&](int group) { return everybody || level.searches[group] == mark - 1; },
+      [&](int group, int part, int parts) {
+        const std::uint32_t pixels = parts == 1 ? kAllLanes : 0xffu << kGroupWidth * part;
+        search<kSide, kChunks>(level, group, pixels, mark, everybody, key, scratch);
+      });
+}
+
+/* Whether any pixel of a level still searches after the iteration. */
+__device__ __forceinline__ bool is_unsettled(const Levels& levels, int mark) {
+  bool unsettled = false;
+  for (int i = 0; i < levels.count; ++i) {
+    const Level& level = levels.of[i];
+    unsettled |= mark < level.iterations && level.unsettled[mark];
+  }
+  return unsettled;
+}
+
+template <int kSide, int kChunks, bool kAlone>
 __global__ void __launch_bounds__(kMaxSettleThreads, 1)
-    settle(const __grid_constant__ Level level) {
+    settle(const __grid_constant__ Levels levels) {
+  const Team team(kAlone ? 1 : levels.count);
+  const Level& level = levels.of[kAlone ? 0 : blockIdx.x % levels.count];
   extern __shared__ uint4 memory[];
   auto* own = reinterpret_cast<char*>(memory) +
               threadIdx.x / kWarp * scratch_bytes(kSide ? kSide : 2 * level.radius() + 1);
@@ -649,24 +694,15 @@ __global__ void __launch_bounds__(kMaxSettleThreads, 1)
   __shared__ Queue queue;
   const auto grid = cooperative_groups::this_grid();
 
-  start(level);
-  grid.sync();
-  for (int mark = 0; mark <= level.iterations; ++mark) {
-    if (mark > 0) {
-      const bool everybody = mark <= kUnsettledIterations + 1;
-      const std::uint32_t key = random_key(level.seed, level.number * level.iterations + mark - 1);
-      share(
-          queue, level.group_numbers(), kGroupHeight,
-          [&](int group) { return everybody || level.searches[group] == mark - 1; },
-          [&](int group, int part, int parts) {
-            const std::uint32_t pixels = parts == 1 ? kAllLanes : 0xffu << kGroupWidth * part;
-            search<kSide, kChunks>(level, group, pixels, mark, everybody, key, scratch);
-          });
-      grid.sync();
+  start(level, team);
+  for (int mark = 0; mark <= levels.iterations; ++mark) {
+    if (mark > 0 && mark <= level.iterations) {
+      search_all<kSide, kChunks>(level, team, mark, queue, scratch);
     }
-    vote_all<kSide>(level, mark, queue, rows);
     grid.sync();
-    if (mark > kUnsettledIterations && !level.unsettled[mark]) return;
+    vote_all<kSide>(level, team, mark, queue, rows);
+    grid.sync();
+    if (mark > kUnsettledIterations && !is_unsettled(levels, mark)) return;
   }
 }
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <numeric>
+#include <vector>
 
 #include "common/call.h"
 #include "common/channel_scales.h"
@@ -102,11 +102,25 @@ Pyramid pyramid_of(const inbetween_synthesis& p, const ChannelScales& scales, Cu
   return pyramid;
 }
 
-Pyramid reserved(const inbetween_synthesis& p, const ChannelScales& scales, DeviceBuffer& buffer) {
+/* One of the syntheses of a call. */
+struct Synthesis {
+  const inbetween_synthesis& p;
+  ChannelScales scales;
+  Pyramid pyramid;
+};
+
+std::vector<Synthesis> reserved(const inbetween_synthesis* parameters, int count,
+                                DeviceBuffer& buffer) {
+  std::vector<Synthesis> all;
   Cutter measured;
-  pyramid_of(p, scales, measured);
+  for (int i = 0; i < count; ++i) {
+    const inbetween_synthesis& p = parameters[i];
+    all.push_back({p, ChannelScales(p), {}});
+    pyramid_of(p, all.back().scales, measured);
+  }
   Cutter cutter(buffer.reserve<char>(measured.bytes()));
-  return pyramid_of(p, scales, cutter);
+  for (Synthesis& one : all) one.pyramid = pyramid_of(one.p, one.scales, cutter);
+  return all;
 }
 
 /* A grid of a thread for each pixel of the larger of two pictures, borders included. */
@@ -116,8 +130,8 @@ dim3 grid_over(const Matched& a, const Matched& b) {
   return dim3((width + kTile.x - 1) / kTile.x, (height + kTile.y - 1) / kTile.y, 2);
 }
 
-void build(const inbetween_synthesis& p, const ChannelScales& scales, const Pyramid& pyramid,
-           cudaStream_t stream) {
+void build(const Synthesis& one, cudaStream_t stream) {
+  const auto& [p, scales, pyramid] = one;
   const Level* level = pyramid.levels.data();
   Scales of;
   std::copy(scales.scales().begin(), scales.scales().end(), of.of);
@@ -131,6 +145,7 @@ void build(const inbetween_synthesis& p, const ChannelScales& scales, const Pyra
                                                                      level->target, half.target);
     check_launch();
   }
+  check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes, stream));
 }
 
 /* The patch errors, and the mean of the overlapping patches in the style's own precision. */
@@ -190,58 +205,77 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
-template <int kSide, int kChunks>
-Residents residents(int device, int patch_size) {
+Residents residents(const void* settle, int device, int patch_size) {
   const int shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   const auto per_warp = static_cast<int>(scratch_bytes(patch_size));
   const int warps = std::min(kMaxSettleThreads / kWarp,
                              (shared_limit - static_cast<int>(sizeof(Queue))) / per_warp);
   const int shared_bytes = warps * per_warp;
-  check(cudaFuncSetAttribute(settle<kSide, kChunks>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             shared_bytes));
+  check(cudaFuncSetAttribute(settle, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
   int blocks = 0;
-  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, settle<kSide, kChunks>,
-                                                      warps * kWarp, shared_bytes));
+  check(
+      cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, settle, warps * kWarp, shared_bytes));
   return {blocks * attribute(cudaDevAttrMultiProcessorCount, device), warps * kWarp,
           static_cast<std::size_t>(shared_bytes)};
 }
 
-template <int kSide, int kChunks>
-void settle_all(const inbetween_synthesis& p, const ChannelScales& scales, Pyramid& pyramid,
-                const inbetween_context& context) {
-  check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes, context.stream));
-  const Residents all = residents<kSide, kChunks>(context.device, p.patch_size);
-  for (int i = pyramid.level_count - 1; i >= 0; --i) {
-    void* arguments[] = {&pyramid.levels[i]};
-    check(cudaLaunchCooperativeKernel(settle<kSide, kChunks>, dim3(all.blocks), dim3(all.threads),
-                                      arguments, all.shared_bytes, context.stream));
+/* The levels of one number that there are. */
+Levels levels_of(const std::vector<Synthesis>& all, int number) {
+  Levels levels{};
+  for (const auto& [p, scales, pyramid] : all) {
+    if (number >= pyramid.level_count) continue;
+    levels.of[levels.count++] = pyramid.levels[number];
+    levels.iterations = std::max(levels.iterations, p.search_vote_iterations);
   }
-  const Size size = pyramid.levels[0].target.size;
-  const dim3 grid((size.width + kTile.x - 1) / kTile.x, (size.height + kTile.y - 1) / kTile.y);
-  finish<kSide, kChunks><<<grid, kTile, 0, context.stream>>>(
-      pyramid.levels[0], scales.unit(), p.style, p.picture, p.source_xy, p.patch_error);
-  check_launch();
+  return levels;
 }
 
-void synthesize(inbetween_context& context, const inbetween_synthesis& p) {
+template <int kSide, int kChunks>
+void settle_all(const std::vector<Synthesis>& all, const inbetween_context& context) {
+  int largest_patch = 0;
+  for (const Synthesis& one : all) largest_patch = std::max(largest_patch, one.p.patch_size);
+  for (int number = kMaxLevels - 1; number >= 0; --number) {
+    Levels levels = levels_of(all, number);
+    if (levels.count == 0) continue;
+    const auto* kernel = reinterpret_cast<const void*>(
+        levels.count == 1 ? settle<kSide, kChunks, true> : settle<kSide, kChunks, false>);
+    const Residents grid = residents(kernel, context.device, largest_patch);
+    void* arguments[] = {&levels};
+    check(cudaLaunchCooperativeKernel(kernel, dim3(grid.blocks), dim3(grid.threads), arguments,
+                                      grid.shared_bytes, context.stream));
+  }
+  for (const auto& [p, scales, pyramid] : all) {
+    const Size size = pyramid.levels[0].target.size;
+    const dim3 grid((size.width + kTile.x - 1) / kTile.x, (size.height + kTile.y - 1) / kTile.y);
+    finish<kSide, kChunks><<<grid, kTile, 0, context.stream>>>(
+        pyramid.levels[0], scales.unit(), p.style, p.picture, p.source_xy, p.patch_error);
+    check_launch();
+  }
+}
+
+bool has_usual_patches(const Synthesis& one) {
+  return one.p.patch_size == 5 && one.pyramid.levels[0].source.chunks == 1;
+}
+
+void synthesize(inbetween_context& context, const inbetween_synthesis* parameters, int count) {
   if (!context.synthesis) context.synthesis = std::make_shared<SynthesisMemory>();
-  const ChannelScales scales(p);
-  Pyramid pyramid = reserved(p, scales, context.synthesis->buffer);
-  build(p, scales, pyramid, context.stream);
-  if (p.patch_size == 5 && pyramid.levels[0].source.chunks == 1) {
-    settle_all<5, 1>(p, scales, pyramid, context);
+  const std::vector<Synthesis> all = reserved(parameters, count, context.synthesis->buffer);
+  for (const Synthesis& one : all) build(one, context.stream);
+  if (std::all_of(all.begin(), all.end(), has_usual_patches)) {
+    settle_all<5, 1>(all, context);
   } else {
-    settle_all<0, 0>(p, scales, pyramid, context);
+    settle_all<0, 0>(all, context);
   }
 }
 
 }  // namespace
 }  // namespace inbetween
 
-int32_t inbetween_synthesize(inbetween_context* context, const inbetween_synthesis* parameters) {
+int32_t inbetween_synthesize(inbetween_context* context, const inbetween_synthesis* parameters,
+                             int32_t count) {
   using namespace inbetween;
   return guarded(context, [&] {
-    check_synthesis(parameters);
-    synthesize(*context, *parameters);
+    check_syntheses(parameters, count);
+    synthesize(*context, parameters, count);
   });
 }

@@ -9,10 +9,11 @@ import pytest
 
 from engine import footage as footage_module
 from engine.motion.flow import DisFlow, FlowEstimator
-from engine.pipeline import StoredPicture, execute
+from engine.pipeline import execute
 from engine.plan import Paint, Propagate
+from engine.store import StoredPicture
 from engine.types import FloatArray, Flow, Frame, FrameSize, KeyFrame
-from tests.engine.test_pipeline import LANES, SETTINGS, Footage, Memory, plan_of, run
+from tests.engine.test_pipeline import KERNELS, SETTINGS, Footage, Memory, plan_of, run
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Photo, Recorder
@@ -92,7 +93,7 @@ def rendered(
     """With key frames at both ends, painted so."""
     store = Memory({"first": StoredPicture(first), "last": StoredPicture(last)})
     plan = plan_of(footage, [KeyFrame(0, take="first"), KeyFrame(LAST, take="last")])
-    execute(plan, footage, SETTINGS, store, report, flow, LANES)
+    execute(plan, footage, SETTINGS, store, report, flow, KERNELS)
     return store
 
 
@@ -196,7 +197,7 @@ def test_memory_is_bounded_by_the_interval_and_not_by_the_clip(
         size, count = FrameSize(48, 32), intervals * interval + 1
         footage, flow = Footage(photo(32, 120), size, count), CountedFlow()
         plan = plan_of(footage, range(0, count, interval))
-        execute(plan, footage, SETTINGS, Memory(), report, flow, LANES)
+        execute(plan, footage, SETTINGS, Memory(), report, flow, KERNELS)
         return footage.most_alive + flow.most_alive
 
     ahead = 2  # how far the thread that reads has come is a matter of luck

@@ -16,12 +16,13 @@ from engine.media.color import to_painting_space
 from engine.motion.flow import DisFlow
 from engine.motion.occlusion import occlusion_mask
 from engine.motion.warp import warp
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.native.reference import blend as twin
-from engine.pipeline import StoredPicture, execute
+from engine.pipeline import execute
 from engine.plan import Address, Blend, Paint, Plan, Propagate, Recipe, SourceFacts, make_plan
 from engine.report import Report
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
+from engine.store import Saver, StoredPicture
 from engine.translation.painter import PaintRequest, Trajectory
 from engine.translation.painters import recipe_of
 from engine.types import (
@@ -44,7 +45,7 @@ SETTINGS = RenderSettings(
 )
 
 
-LANES = Lanes.open("cpu")
+KERNELS = Kernels.open("cpu")
 
 CHANGED: list[dict[str, float | str]] = [
     {"patch_size": 7},
@@ -166,7 +167,7 @@ def plan_of(
 
 def run(footage: Footage, plan: Plan, report: Report, store: Memory | None = None) -> Memory:
     store = store or Memory()
-    execute(plan, footage, SETTINGS, store, report, DisFlow(), LANES)
+    execute(plan, footage, SETTINGS, store, report, DisFlow(), KERNELS)
     return store
 
 
@@ -263,7 +264,7 @@ def test_every_propagation_setting_changes_what_is_carried(
     carried = []
     for propagation in (before, replace(before, **changed)):  # type: ignore[arg-type]
         store, settings = Memory(), replace(SETTINGS, propagation=propagation)
-        execute(plan, footage, settings, store, report, DisFlow(), LANES)
+        execute(plan, footage, settings, store, report, DisFlow(), KERNELS)
         carried.append(store.load(plan.pictures[3]).pixels)
     assert np.abs(carried[0] - carried[1]).max() > 0.01
 
@@ -283,7 +284,7 @@ def test_smoothing_seams_changes_blends_alone(footage: Footage, report: "Recorde
     before, after = Memory(), Memory()
     for store, propagation in ((before, SETTINGS.propagation), (after, smooth)):
         settings = replace(SETTINGS, propagation=propagation)
-        execute(plan, footage, settings, store, report, DisFlow(), LANES)
+        execute(plan, footage, settings, store, report, DisFlow(), KERNELS)
     changed = {
         address
         for address, picture in before.pictures.items()
@@ -344,8 +345,8 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
             run(footage, plan, interrupted, pieces)
             break
         except CancelledError:
-            # A step of the other direction may have been under way.
-            assert finished <= len(pieces.pictures) <= finished + 1
+            # Steps of both directions may have been under way, and others were being saved.
+            assert finished <= len(pieces.pictures) <= finished + Saver.MOST_WAITING + 2
     assert len(pieces.pictures) == len(plan.steps)
     for address, picture in whole.pictures.items():
         assert np.array_equal(pieces.load(address).pixels, picture.pixels)
@@ -362,7 +363,8 @@ def test_a_frame_is_delivered_as_soon_as_its_picture_is_there(
     store = Memory()
     with pytest.raises(CancelledError):
         run(footage, plan, report, store)
-    assert store.deliveries == [0, 4, 11, 1, 2]
+    assert {0, 4, 11, 1, 2} <= set(store.deliveries)
+    assert len(store.deliveries) <= 5 + Saver.MOST_WAITING + 2
 
 
 def test_memory_does_not_grow_with_the_clip(photo: "Photo", report: "Recorder") -> None:

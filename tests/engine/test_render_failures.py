@@ -14,12 +14,13 @@ import pytest
 
 from engine.errors import CancelledError, OutOfMemoryError, StorageError, UnreadableMediaError
 from engine.motion.flow import DisFlow, FlowEstimator
-from engine.pipeline import StoredPicture, execute
+from engine.pipeline import execute
 from engine.plan import Address, Plan
 from engine.report import Report
+from engine.store import StoredPicture
 from engine.types import FloatArray, Flow, Frame, FrameSize, Precision
 from tests.engine.conftest import Photo, Recorder
-from tests.engine.test_pipeline import LANES, SETTINGS, Footage, Memory, plan_of
+from tests.engine.test_pipeline import KERNELS, SETTINGS, Footage, Memory, plan_of
 
 LAST = 8
 SIZE = FrameSize(64, 48)
@@ -74,11 +75,13 @@ class FullDisk(Memory):
     """Has room for that many pictures."""
 
     room: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
-        if len(self.pictures) == self.room:
-            raise StorageError("The disk is full: free some space.")
-        super().save(address, picture, precision)
+        with self.lock:
+            if len(self.pictures) == self.room:
+                raise StorageError("The disk is full: free some space.")
+            super().save(address, picture, precision)
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ def whole(photo: Photo) -> Memory:
 def render(
     plan: Plan, footage: Footage, store: Memory, report: Report, flow: FlowEstimator | None = None
 ) -> None:
-    execute(plan, footage, SETTINGS, store, report, flow or DisFlow(), LANES)
+    execute(plan, footage, SETTINGS, store, report, flow or DisFlow(), KERNELS)
 
 
 def assert_goes_on(

@@ -8,7 +8,7 @@ import pytest
 from engine.media.color import to_painting_space
 from engine.media.moving_scene import MovingScene
 from engine.motion.occlusion import occlusion_mask
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.settings import RenderSettings, TranslationSettings
 from engine.trial import Trial, color_distance, sharpness
 from engine.types import FloatArray, FrameSize
@@ -25,7 +25,7 @@ def frame(index: int) -> FloatArray:
 
 
 def trial(*keys: int) -> Trial:
-    return Trial(SCENE, keys, Lanes.open("cpu"))
+    return Trial(SCENE, keys, Kernels.open("cpu"))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (10, 0), (3, 20)])

@@ -171,7 +171,19 @@ class Guides : public Call<struct inbetween_guides, inbetween_guides> {
   }
 };
 
-class Synthesis : public Call<inbetween_synthesis, inbetween_synthesize> {
+std::int32_t synthesize_one(inbetween_context* context, const inbetween_synthesis* parameters) {
+  return inbetween_synthesize(context, parameters, 1);
+}
+
+class Halves : public Call<struct inbetween_halves, inbetween_nearest_half> {
+ public:
+  explicit Halves(Size size, Kind kind = Kind::kOrdinary, unsigned seed = 1) : Call(kind, seed) {
+    const std::size_t count = size.area() * 3;
+    parameters = {std::int64_t(count), picture(size), arrays_.result<float>(count)};
+  }
+};
+
+class Synthesis : public Call<inbetween_synthesis, synthesize_one> {
  public:
   Synthesis(Size source, Size target, int guide_channels, Kind kind = Kind::kOrdinary,
             unsigned seed = 1)
@@ -323,6 +335,7 @@ void every_size(inbetween_context* context, Kind kind) {
     expect_done(context, Composition(size, kind), "a composition");
     expect_done(context, Confidence(size, 9, kind), "a confidence");
     expect_done(context, Guides(size, kind), "guides");
+    expect_done(context, Halves(size, kind), "halves");
     expect_done(context, Blend(size, kind), "a blend");
     expect_done(context, Poisson(size, kind), "a Poisson equation");
   };
@@ -337,6 +350,19 @@ void long_pictures(inbetween_context* context) {
       synthesis.parameters.search_vote_iterations = 1;
       expect_done(context, synthesis, "a long synthesis");
     }
+  }
+}
+
+void several_syntheses(inbetween_context* context) {
+  for (int count = 1; count <= INBETWEEN_MAX_SYNTHESES; ++count) {
+    std::vector<Synthesis> calls;
+    std::vector<inbetween_synthesis> parameters;
+    for (int i = 0; i < count; ++i) {
+      calls.emplace_back(Size{20 + i, 13}, Size{19, 15 + i}, 3 + i);
+      parameters.push_back(calls.back().parameters);
+    }
+    expect(inbetween_synthesize(context, parameters.data(), count) == INBETWEEN_OK,
+           "several syntheses");
   }
 }
 
@@ -651,7 +677,13 @@ void refused_devices(inbetween_context* context) {
   expect(is_refused(inbetween_compose(context, nullptr)), "a composition of nothing");
   expect(is_refused(inbetween_confidence(context, nullptr)), "a confidence of nothing");
   expect(is_refused(inbetween_guides(context, nullptr)), "guides of nothing");
-  expect(is_refused(inbetween_synthesize(context, nullptr)), "a synthesis of nothing");
+  expect(is_refused(inbetween_synthesize(context, nullptr, 1)), "a synthesis of nothing");
+  const Synthesis synthesis({5, 5}, {5, 5}, 1);
+  for (const int count : {kLeast, 0, INBETWEEN_MAX_SYNTHESES + 1, kMost}) {
+    expect(is_refused(inbetween_synthesize(context, &synthesis.parameters, count)),
+           "a number of syntheses");
+  }
+  expect(is_refused(inbetween_nearest_half(context, nullptr)), "halves of nothing");
   expect(is_refused(inbetween_blend(context, nullptr)), "a blend of nothing");
   expect(is_refused(inbetween_poisson(context, nullptr)), "a Poisson equation of nothing");
 }
@@ -661,6 +693,7 @@ void everything_else(int best) {
     const Context context(3, set);
     every_size(context, Kind::kOrdinary);
     every_size(context, Kind::kWild);
+    several_syntheses(context);
     every_number_of_channels(context);
     every_patch_size(context);
     what_may_be_missing(context);

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.native.kernels import DeviceFlow, Kernels
+from engine.native.kernels import DeviceFlow, Kernels, SynthesisTask
 from engine.native.parameters import SynthesisParameters
 from engine.types import FloatArray
 
@@ -25,7 +25,8 @@ def carried(kernels: Kernels, seed: int) -> FloatArray:
         kernels.upload(np.zeros((*SIZE, 2), np.float32)),
         kernels.upload(np.ones(SIZE, np.float32)),
     )
-    made = kernels.synthesize(style, source, target, still, SynthesisParameters((1.0,) * 9))
+    task = SynthesisTask(style, source, target, still, SynthesisParameters((1.0,) * 9))
+    (made,) = kernels.synthesize([task])
     return kernels.download(made.picture)
 
 
@@ -39,10 +40,10 @@ def test_threads_that_share_kernels_take_turns(kernels: Kernels) -> None:
 
 
 def test_kernels_side_by_side_do_not_disturb_each_other() -> None:
-    lanes = [Kernels.processor(threads) for threads in (1, 2, 3)]
-    expected = carried(lanes[0], seed=1)
+    contexts = [Kernels.processor(threads) for threads in (1, 2, 3)]
+    expected = carried(contexts[0], seed=1)
     with ThreadPoolExecutor(3) as callers:
-        for picture in callers.map(lambda lane: carried(lane, seed=1), lanes * 3):
+        for picture in callers.map(lambda kernels: carried(kernels, seed=1), contexts * 3):
             np.testing.assert_array_equal(picture, expected)
 
 

@@ -1,6 +1,6 @@
 """Guided patch synthesis: the native kernels against their twin, and what an editor would see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from engine.errors import InbetweenError, InvalidValueError
 from engine.native import abi
-from engine.native.kernels import DeviceFlow, InstructionSet, Kernels, best_instruction_set
+from engine.native.kernels import (
+    DeviceFlow,
+    InstructionSet,
+    Kernels,
+    SynthesisTask,
+    best_instruction_set,
+)
 from engine.native.parameters import SynthesisParameters
 from engine.native.reference import synthesis as twin
 from engine.types import FloatArray
@@ -42,34 +48,33 @@ class Case:
     temporal_confidence: FloatArray | None = None
 
     def run(self, kernels: Kernels = PROCESSOR) -> Made:
-        style, source_guides, target_guides, displacement, confidence = (
-            kernels.upload(array)
-            for array in (
-                self.style,
-                self.source_guides,
-                self.target_guides,
-                self.to_source,
-                self.confidence,
-            )
-        )
-        flow = DeviceFlow(displacement, confidence)
-        trust = self.temporal_confidence
-        made = kernels.synthesize(
-            style,
-            source_guides,
-            target_guides,
-            flow,
+        return run_all([self], kernels)[0]
+
+    def task(self, kernels: Kernels) -> SynthesisTask:
+        upload, trust = kernels.upload, self.temporal_confidence
+        return SynthesisTask(
+            upload(self.style),
+            upload(self.source_guides),
+            upload(self.target_guides),
+            DeviceFlow(upload(self.to_source), upload(self.confidence)),
             self.parameters,
-            None if trust is None else kernels.upload(trust),
+            None if trust is None else upload(trust),
         )
-        download = kernels.download
-        return Made(download(made.picture), download(made.source_xy), download(made.patch_error))
 
     def run_twin(self) -> Made:
         return Made(*twin.synthesize(**vars(self)))
 
     def but(self, **parameters: float) -> "Case":
         return replace(self, parameters=replace(self.parameters, **parameters))  # type: ignore[arg-type]
+
+
+def run_all(cases: Sequence[Case], kernels: Kernels) -> list[Made]:
+    """In one call."""
+    download = kernels.download
+    return [
+        Made(download(made.picture), download(made.source_xy), download(made.patch_error))
+        for made in kernels.synthesize([case.task(kernels) for case in cases])
+    ]
 
 
 def positions(height: int, width: int) -> FloatArray:
@@ -198,6 +203,31 @@ def test_all_instruction_sets_give_the_same(patch_size: int, guides: int) -> Non
     for instruction_set in InstructionSet:
         if instruction_set <= best_instruction_set():
             assert_equal(expected, case.run(Kernels.processor(instruction_set=instruction_set)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9])
+def test_syntheses_side_by_side_give_what_each_gives_alone(kernels: Kernels, count: int) -> None:
+    """Of different sizes, pyramids, patches and lengths; one that settles at once among them."""
+    kinds = [
+        noise_case((61, 47), (52, 55), 9),
+        noise_case((61, 47), (52, 55), 9, seed=5).but(search_vote_iterations=1),
+        moved_case(strokes(40, 48), strokes(40, 48), (0, 0)).but(search_vote_iterations=9),
+        noise_case((3, 90), (70, 2), 2),
+        noise_case((30, 31), (33, 28), 13).but(patch_size=7),
+        noise_case((97, 140), (90, 150), 9).but(search_vote_iterations=6),
+    ]
+    cases = [kinds[i % len(kinds)] for i in range(count)]
+    for case, made in zip(cases, run_all(cases, kernels), strict=True):
+        assert_equal(made, case.run_twin())
+
+
+@pytest.mark.parametrize("sizes", [[(50, 60), (64, 48)], [(1, 1), (120, 90), (33, 70), (8, 9)]])
+def test_usual_patches_side_by_side_give_what_each_gives_alone(
+    kernels: Kernels, sizes: list[tuple[int, int]]
+) -> None:
+    cases = [noise_case(size, size, 9, seed=number) for number, size in enumerate(sizes)]
+    for case, made in zip(cases, run_all(cases, kernels), strict=True):
+        assert_equal(made, case.run_twin())
 
 
 def test_memory_of_a_larger_call_does_not_show_in_a_smaller_one(kernels: Kernels) -> None:
@@ -381,7 +411,7 @@ def test_a_picture_of_numbers_that_are_none_harms_nothing(kernels: Kernels) -> N
 
 def test_the_native_door_refuses_what_would_crash() -> None:
     library = abi.load_library("inbetween_kernels")
-    assert library.inbetween_synthesize(None, None) == 1
+    assert library.inbetween_synthesize(None, None, 1) == 1
     assert library.inbetween_last_error() == b"context is missing."
 
 

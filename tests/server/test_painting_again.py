@@ -15,7 +15,7 @@ import torch
 import engine.translation
 from engine.errors import UnreadableMediaError
 from engine.motion.flow import DisFlow
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.pipeline import execute
 from engine.plan import Blend, Paint, Plan, Propagate, SourceFacts, make_plan
 from engine.report import Stage
@@ -99,7 +99,7 @@ def store_in(folder: Path, plan: Plan) -> DiskStore:
 def paint(plan: Plan, store: DiskStore) -> list[int]:
     """Does what the store lacks, and tells which frames those were."""
     watcher = Watcher()
-    execute(plan, Panning(), SETTINGS, store, watcher, DisFlow(), Lanes.open("cpu"))
+    execute(plan, Panning(), SETTINGS, store, watcher, DisFlow(), Kernels.open("cpu"))
     return watcher.painted
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.errors import NotFoundError
-from engine.pipeline import StoredPicture
+from engine.store import StoredPicture
 from engine.types import Precision
 from server.render_store import DiskStore
 from server.store import SessionFolder, evict

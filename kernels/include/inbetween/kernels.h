@@ -23,9 +23,10 @@
 extern "C" {
 #endif
 
-#define INBETWEEN_ABI_VERSION 2
+#define INBETWEEN_ABI_VERSION 3
 #define INBETWEEN_MAX_SIDE 32767
 #define INBETWEEN_MAX_GUIDE_CHANNELS 61
+#define INBETWEEN_MAX_SYNTHESES 4
 
 /* What functions return that can fail. The outputs hold nothing useful unless it is INBETWEEN_OK.
  */
@@ -141,7 +142,9 @@ struct inbetween_guides {
 INBETWEEN_EXPORT int32_t inbetween_guides(inbetween_context* context,
                                           const struct inbetween_guides* parameters);
 
-/* Guided patch synthesis: carries the style of a key frame to another frame. */
+/* Guided patch synthesis: carries the style of a key frame to another frame. Several are done in
+ * one call, 1..INBETWEEN_MAX_SYNTHESES: most of what they try late is too little for a device,
+ * which therefore does them side by side. Each gives what it would give alone. */
 struct inbetween_synthesis {
   int32_t source_width;           /* of the key frame, 1..INBETWEEN_MAX_SIDE */
   int32_t source_height;          /* likewise */
@@ -170,7 +173,8 @@ struct inbetween_synthesis {
   float* patch_error;               /* out: [target_height, target_width] */
 };
 INBETWEEN_EXPORT int32_t inbetween_synthesize(inbetween_context* context,
-                                              const struct inbetween_synthesis* parameters);
+                                              const struct inbetween_synthesis* parameters,
+                                              int32_t count);
 
 /* The pictures that two key frames give for a frame, joined: each pixel chosen by its error, both
  * sides mixed in CIE-LAB so that colours and contrast become those of the chosen picture (Heitz and
@@ -205,6 +209,16 @@ struct inbetween_poisson {
 };
 INBETWEEN_EXPORT int32_t inbetween_poisson(inbetween_context* context,
                                            const struct inbetween_poisson* parameters);
+
+/* Each value as a picture of half precision holds it: the nearest number that 16-bit floats have,
+ * infinity beyond the largest. */
+struct inbetween_halves {
+  int64_t count;
+  const float* values; /* [count], 0 or more */
+  float* halves;       /* out: [count]; may be the values */
+};
+INBETWEEN_EXPORT int32_t inbetween_nearest_half(inbetween_context* context,
+                                                const struct inbetween_halves* parameters);
 
 #ifdef __cplusplus
 }

@@ -40,7 +40,7 @@ def chain(key_frame: int, direction: Direction, footage: Footage) -> FlowChain:
 
 
 def displacement(chain: FlowChain, frame: int) -> FloatArray:
-    return processor().download(chain.to_key(frame).displacement)
+    return processor().download(chain.ways_from(frame).to_key.displacement)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_one_flow_there_and_back_is_asked_for_each_frame_on_the_way() -> None:
     drift = Drift(1.0)
     flows = chain(4, Direction.BACKWARD, drift)
     for frame in (3, 2, 0):
-        flows.to_key(frame)
+        flows.ways_from(frame)
     assert drift.asked == [(3, 4), (4, 3), (2, 3), (3, 2), (1, 2), (2, 1), (0, 1), (1, 0)]
 
 
@@ -78,7 +78,9 @@ def test_what_was_hidden_on_the_way_is_not_trusted_beyond() -> None:
             return flow
 
     flows = chain(0, Direction.FORWARD, Hidden(0.0))
-    confidence = [processor().download(flows.to_key(frame).confidence) for frame in (1, 2, 3)]
+    confidence = [
+        processor().download(flows.ways_from(frame).to_key.confidence) for frame in (1, 2, 3)
+    ]
     assert (confidence[0] == 1).all()
     for later in confidence[1:]:
         assert (later[:, :12] == 0).all()
