@@ -165,6 +165,14 @@ class SessionModel:
             return None
         return self.job.frame
 
+    def awaits_painting(self, frame: int) -> bool:
+        """Whether the job at work is to paint this key frame after the one that it paints now."""
+        key = key_at(self.session, frame) if self.session else None
+        if self.job is None or key is None or self.painting_frame() in (None, frame):
+            return False
+        wanted = self.job.range.first <= frame <= self.job.range.last
+        return wanted and key.state != pb.KEY_FRAME_STATE_READY
+
     # Playhead and selection
 
     def move_playhead(self, frame: int) -> bool:

@@ -3,6 +3,8 @@
 from inbetween.v1 import render_pb2
 from inbetween.v1 import session_pb2 as pb
 
+from panel.model.session import SessionModel
+
 FRAME_STATE_NAMES = {
     pb.FRAME_STATE_MISSING: "not rendered",
     pb.FRAME_STATE_OUT_OF_DATE: "out of date",
@@ -81,8 +83,13 @@ def steps_of(job: pb.Job) -> str:
     return f"step {job.step} of {job.steps}"
 
 
-def painting_progress(job: pb.Job) -> str:
-    """What is done for the key frame in work: `painting, step 9 of 20`."""
+def key_work(model: SessionModel, frame: int) -> str:
+    """What is done for a key frame now: `painting, step 9 of 20`; empty: nothing."""
+    job, painted = model.job, model.painting_frame()
+    if job is None or painted is None:
+        return ""
+    if painted != frame:
+        return f"waits for key frame {painted}" if model.awaits_painting(frame) else ""
     work = "loading the model" if job.stage == pb.STAGE_LOADING_MODEL else "painting"
     return ", ".join(part for part in (work, steps_of(job)) if part)
 

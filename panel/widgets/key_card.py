@@ -30,7 +30,7 @@ from panel.model.wording import (
     drift_of,
     drift_text,
     duration,
-    painting_progress,
+    key_work,
     take_in_use,
 )
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
@@ -253,12 +253,9 @@ class KeyCard(QWidget):
             return
         take = take_in_use(key)
         by = f"{take.painter} · " if take else ""
-        model = self._editor.model
-        if model.job is not None and model.painting_frame() == key.index:
-            self.state.setText(painting_progress(model.job))
-        else:
-            state = pb.KEY_FRAME_STATE_READY if is_against_older(key) else key.state
-            self.state.setText(by + KEY_STATE_NAMES.get(state, ""))
+        state = pb.KEY_FRAME_STATE_READY if is_against_older(key) else key.state
+        work = key_work(self._editor.model, key.index)
+        self.state.setText(work or by + KEY_STATE_NAMES.get(state, ""))
 
     def _show_facts(self, key: pb.KeyFrame) -> None:
         """What it is painted against, what is painted against it, and how far it has drifted."""

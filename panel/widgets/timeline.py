@@ -36,7 +36,7 @@ from panel.model.wording import (
     FRAME_STATE_NAMES,
     is_painted_by_hand,
     key_summary,
-    painting_progress,
+    key_work,
 )
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.style import (
@@ -298,10 +298,9 @@ class Timeline(QWidget):
             described = next((k for k in self._shown_keys() if k.index == key), None)
             if described is None:
                 return "Double-click adds a key frame here"
-            if model.job is not None and model.painting_frame() == described.index:
-                return f"Key frame {described.index} · {painting_progress(model.job)}"
             summary = key_summary(described, is_anchor=described.index in model.anchors)
-            return f"Key frame {described.index} · {summary}"
+            work = key_work(model, described.index)
+            return f"Key frame {described.index} · {work or summary}"
         if RENDERED.contains(y):
             return f"Frame {frame}: {FRAME_STATE_NAMES.get(model.frames.at(frame), '')}"
         return f"{timecode(frame, model.rate)} · frame {frame}"

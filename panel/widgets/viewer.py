@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QWidget
 from panel.editor import Editor
 from panel.model.session import Link
 from panel.model.timecode import timecode
-from panel.model.wording import FRAME_STATE_NAMES, painting_progress, steps_of
+from panel.model.wording import FRAME_STATE_NAMES, key_work, steps_of
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.style import OUT_OF_DATE, TEXT
 
@@ -128,8 +128,9 @@ class Viewer(QWidget):
         model = self._editor.model
         state = model.frames.at(model.playhead)
         name = FRAME_STATE_NAMES.get(state, "")
-        if state != pb.FRAME_STATE_READY and model.painting_frame() == model.playhead:
-            return self._painting_shown()
+        work = key_work(model, model.playhead)
+        if work and state != pb.FRAME_STATE_READY:
+            return self._work_shown(work)
         if state == pb.FRAME_STATE_SOURCE:
             return ResultShown(
                 None, f"B  SOURCE · {name.removeprefix('source: ')}", is_current=True
@@ -144,12 +145,10 @@ class Viewer(QWidget):
             return ResultShown(None, f"B  SOURCE · {name} yet".replace("yet yet", "yet"), False)
         return ResultShown(nearest, f"B  RESULT of frame {nearest} · {name} here", False)
 
-    def _painting_shown(self) -> ResultShown:
-        """What stands at the key frame that is being painted."""
+    def _work_shown(self, work: str) -> ResultShown:
+        """What stands at a key frame that a job works for."""
         model = self._editor.model
-        assert model.job is not None  # noqa: S101 - it paints
-        work = painting_progress(model.job)
-        if model.preview is not None:
+        if model.job is not None and model.preview and model.preview.frame == model.playhead:
             return ResultShown(None, f"B  PAINTING · {steps_of(model.job)}", False, model.preview)
         has_result = model.frames.at(model.playhead) != pb.FRAME_STATE_MISSING
         if has_result and model.playhead not in self._nothing_at:

@@ -103,3 +103,28 @@ def test_a_cancelled_painting_says_so_at_once_and_shows_the_source_again(
     assert window.viewer.result_shown.label == "B  SOURCE · not rendered yet"
     assert model.preview is None
     slow.be_slow()
+
+
+def test_a_key_frame_that_another_one_is_painted_before_says_so(
+    slow: SlowServer,
+    tiny_clip: Path,  # noqa: F811
+    open_window: OpenWindow,
+    qtbot: QtBot,
+) -> None:
+    """It is painted against the first one of its shot, which has no painting yet."""
+    session = slow.open(tiny_clip, [2, 6, 9], steps=2)
+    window = open_window(slow.running.socket, session.id)
+    viewer, card = window.viewer, window.key_card
+    qtbot.waitUntil(lambda: window.is_settled)
+    slow.be_slow("predict")
+    window.editor.select(9)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    told = "waits for key frame 2"
+    qtbot.waitUntil(lambda: viewer.result_shown.label == f"B  SOURCE · {told}", timeout=JOB_MS)
+    assert card.state.text() == told
+    window.editor.select(2)
+    assert viewer.result_shown.label.startswith(("B  PAINTING", "B  SOURCE · painting"))
+    window.editor.select(9)
+    slow.be_slow()
+    qtbot.waitUntil(lambda: viewer.result_shown.label == "B  RESULT", timeout=JOB_MS)
+    qtbot.waitUntil(lambda: card.state.text() == "diffusion · ready", timeout=JOB_MS)
