@@ -26,6 +26,7 @@ from server.planning import (
     Step,
     count,
     key_frames_only,
+    kinds_of_work,
     make_session_plan,
     without_delivered,
 )
@@ -102,28 +103,35 @@ class _Entry:
 
 
 class _Work:
-    """What a job has to do, and what of it is done."""
+    """What a job has to do, and what of it is done: counted, for there may be 50,000 steps."""
 
     def __init__(self, to_do: Iterable[Step], reused: Iterable[Step]) -> None:
-        self.to_do = {step.address: step for step in to_do}
-        self.all_to_do = tuple(self.to_do.values())
-        self.done: list[Step] = []
+        self._to_do = {step.address: step for step in to_do}
+        self._all = len(self._to_do)
+        self.left = kinds_of_work(self._to_do.values())
+        self.done = count(())
+        self.reused = count(reused)
         self.begun = 0.0
         """How much is done of the first step that is to do."""
-        self.reused = list(reused)
         self.stage_seconds: defaultdict[StageMessage.ValueType, float] = defaultdict(float)
 
     @property
+    def first(self) -> Step | None:
+        """Of what is to do."""
+        return next(iter(self._to_do.values()), None)
+
+    @property
     def fraction(self) -> float:
-        if not self.all_to_do:
-            return 0.0
-        return 1 - (len(self.to_do) - self.begun) / len(self.all_to_do)
+        return 1 - (len(self._to_do) - self.begun) / self._all if self._all else 0.0
 
     def finish(self, step: Step, seconds: float, *, reused: bool) -> None:
-        self.to_do.pop(step.address, None)
+        if self._to_do.pop(step.address, None) is not None:
+            self.left -= kinds_of_work([step])
         self.begun = 0.0
-        (self.reused if reused else self.done).append(step)
-        if not reused:
+        if reused:
+            self.reused += count([step])
+        else:
+            self.done += count([step])
             self.stage_seconds[STAGE_OF_STEP[type(step)]] += seconds
 
 
@@ -275,7 +283,7 @@ class Jobs:
 
     def seconds(self, session: Session, steps: Iterable[Step]) -> float:
         """What those steps take on this machine; 0 while nothing is known."""
-        return self._speeds.seconds(steps, session.state.clip.size)
+        return self._speeds.seconds(kinds_of_work(steps), session.state.clip.size)
 
     def _count_watcher(self, session_id: str, change: int) -> None:
         with self._condition:
@@ -449,9 +457,10 @@ class Jobs:
         self._changes.tell(session.id, Topic.PREVIEWS)
 
     def _seconds_left(self, work: _Work, size: FrameSize) -> float:
-        steps = list(work.to_do.values())
-        left = self._speeds.seconds(steps, size)
-        return left - work.begun * self._speeds.seconds(steps[:1], size)
+        seconds = self._speeds.seconds(work.left, size)
+        if work.begun and work.first is not None:
+            seconds -= work.begun * self._speeds.seconds(kinds_of_work([work.first]), size)
+        return seconds
 
     def _note(self, entry: _Entry, news: News) -> None:
         message = entry.message
@@ -477,8 +486,8 @@ class Jobs:
 def _measure(entry: _Entry, seconds_left: float) -> None:
     """Brings the figures of the message up to date."""
     message, work = entry.message, entry.work
-    message.done.CopyFrom(cost_message(count(work.done)))
-    message.reused.CopyFrom(cost_message(count(work.reused)))
+    message.done.CopyFrom(cost_message(work.done))
+    message.reused.CopyFrom(cost_message(work.reused))
     message.seconds_left = seconds_left
     message.fraction = work.fraction
     del message.stage_seconds[:]

@@ -1,5 +1,6 @@
 """What a session's render consists of, what of it is there already, and what it costs."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -135,6 +136,13 @@ class Work:
     propagations: int = 0
     blends: int = 0
 
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.paintings + other.paintings,
+            self.propagations + other.propagations,
+            self.blends + other.blends,
+        )
+
 
 def count(steps: Iterable[Step]) -> Work:
     kinds = [type(step) for step in steps]
@@ -150,6 +158,11 @@ def kind_of_work(step: Step) -> str:
             return "propagate"
         case Blend():
             return "blend"
+
+
+def kinds_of_work(steps: Iterable[Step]) -> Counter[str]:
+    """How many steps there are of each kind."""
+    return Counter(map(kind_of_work, steps))
 
 
 def shot_has_key_frame(

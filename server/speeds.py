@@ -1,7 +1,7 @@
 """How long work takes on this machine, learnt from the work that was done."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from engine.types import FrameSize
 from server.database import Database
@@ -28,10 +28,10 @@ class Speeds:
             self._seconds_per_pixel[kind] = mean
         self._database.save_speed(kind, mean)
 
-    def seconds(self, steps: Iterable[Step], size: FrameSize) -> float:
-        """What those steps take, as far as their kinds are known; 0 where none is."""
+    def seconds(self, steps: Mapping[str, int], size: FrameSize) -> float:
+        """What so many steps of each kind take, as far as it is known; 0 where nothing is."""
         pixels = size.width * size.height
         with self._lock:
             return pixels * sum(
-                self._seconds_per_pixel.get(kind_of_work(step), 0.0) for step in steps
+                number * self._seconds_per_pixel.get(kind, 0.0) for kind, number in steps.items()
             )
