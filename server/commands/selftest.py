@@ -20,7 +20,7 @@ from engine.graphics_card import graphics_card
 from engine.media.color import to_painting_space
 from engine.media.moving_scene import MovingScene
 from engine.media.source import FrameSource, open_source
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.plan import Blend, Paint, Propagate, check_key_frames
 from engine.report import Stage
 from engine.settings import RenderSettings
@@ -88,13 +88,13 @@ def selftest(
             f"The painter is {settings.translation.painter}: selftest is for diffusion models."
         )
     wanted_size = FrameSize.parse(size) if size else None
-    lanes = _lanes(device)
+    kernels = _kernels(device)
     recipe_of(settings.translation)  # Raises what is wrong with the models.
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with ProgressDisplay() as display, closing(_source(clip, wanted_size, display)) as source:
         check_key_frames(source.clip.frame_range, KEYS)
-        test = SelfTest(Trial(source, KEYS, lanes), settings, Watcher(display))
+        test = SelfTest(Trial(source, KEYS, kernels), settings, Watcher(display))
         try:
             findings = list(test.findings())
         except KeyboardInterrupt:
@@ -264,19 +264,19 @@ def _source(clip: Path | None, size: FrameSize | None, display: ProgressDisplay)
     return open_source(clip, display.note)
 
 
-def _lanes(device: str) -> Lanes:
+def _kernels(device: str) -> Kernels:
     """The kernels of a device, which torch takes as well: to be chosen before torch is imported.
 
     Raises InvalidValueError for a word that is no device, and for a card that is not there.
     """
     if device == "auto":
-        return Lanes.open()
+        return Kernels.open()
     kind, _, index = device.partition(":")
     os.environ["CUDA_VISIBLE_DEVICES"] = (index or "0") if kind == "cuda" else "-1"
     graphics_card.cache_clear()
     if kind == "cuda" and not graphics_card():
         raise InvalidValueError(f"The device is {device}, and there is no such card: choose cpu.")
-    return Lanes.open(kind)
+    return Kernels.open(kind)
 
 
 def _table(figures: Mapping[str, Mapping[str, float]]) -> Table:

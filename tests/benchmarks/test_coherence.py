@@ -13,7 +13,7 @@ from benchmarks import coherence
 from benchmarks.coherence import edge_distance
 from engine.media.color import to_painting_space
 from engine.media.moving_scene import MovingScene
-from engine.native.kernels import Lanes
+from engine.native.kernels import Kernels
 from engine.trial import Trial
 from engine.types import FrameSize
 
@@ -55,7 +55,7 @@ def test_the_key_frames_of_all_rows_are_drawn(rows: list[dict[str, Any]], folder
 
 def test_edges_that_are_moved_with_the_clip_are_no_distance_apart() -> None:
     scene = MovingScene(FrameSize(128, 96), 11)
-    trial = Trial(scene, (0, 10), Lanes.open("cpu"))
+    trial = Trial(scene, (0, 10), Kernels.open("cpu"))
     first, last = (to_painting_space(scene.read(key)) for key in trial.keys)
     with_the_clip = edge_distance(trial, {0: first, 10: last})
     left_behind = edge_distance(trial, {0: first, 10: first})
