@@ -95,11 +95,6 @@ class TranslationSettings:
                     f"{control.name}_begin is {control.begin:.10g}: choose less than "
                     f"{control.name}_end, which is {control.end:.10g}."
                 )
-        if any(control.image == MOVIE for control in self.controls) and not self.control_movie:
-            raise InvalidValueError(
-                "A ControlNet looks at the control movie, and control_movie is empty: name a movie "
-                "or numbered pictures, or choose another image for it."
-            )
         for one, other in combinations(self.controls, 2):
             if one.image == other.image:
                 raise InvalidValueError(

@@ -61,7 +61,7 @@ class DiffusionPainter:
 
     def recipe(self, settings: TranslationSettings) -> Recipe:
         settings = _as_the_model_takes_them(settings)
-        _check_pocket(settings)
+        _check_choices(settings)
         values = {
             name: value
             for name, value in asdict(settings).items()
@@ -102,7 +102,7 @@ class DiffusionPainter:
 
     def _model_for(self, request: PaintRequest, report: Report) -> "StableDiffusion":
         settings = request.settings
-        _check_pocket(settings)
+        _check_choices(settings)
         wanted = _networks(settings)
         if self._loaded is None or self._loaded.networks != wanted:
             report.progress(Stage.LOADING_MODEL, request.frame)
@@ -160,9 +160,14 @@ def _loras(settings: TranslationSettings) -> list[object]:
     return [[identity(LORA, lora.name), lora.weight] for lora in loras_of(settings)]
 
 
-def _check_pocket(settings: TranslationSettings) -> None:
-    """Raises InvalidValueError for what does not fit the built-in model, or it alone."""
+def _check_choices(settings: TranslationSettings) -> None:
+    """Raises InvalidValueError for settings that contradict, or that do not suit the built-in model."""
     for control in settings.controls:
+        if control.image == MOVIE and not settings.control_movie:
+            raise InvalidValueError(
+                f"{control.name}_image is {MOVIE}, and control_movie is empty: name a movie or "
+                "numbered pictures, or choose another image."
+            )
         if (control.controlnet == POCKET) != (settings.model == POCKET):
             raise InvalidValueError(
                 f'The ControlNet "{control.controlnet}" does not fit the model '

@@ -249,13 +249,19 @@ def test_a_controlnet_that_is_not_used_is_no_part_of_the_recipe(
     [
         ({"controlnet_2": "a/b", "controlnet_2_image": "canny"}, "are both canny"),
         ({"controlnet_begin": 0.5, "controlnet_end": 0.5}, r"controlnet_begin is 0\.5: choose"),
-        ({"controlnet_image": "movie"}, "control_movie is empty: name a movie"),
     ],
-    ids=["same", "window", "movie"],
+    ids=["same", "window"],
 )
 def test_controlnets_that_contradict_are_refused(changed: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidValueError, match=sentence):
         TranslationSettings(**changed)
+
+
+def test_a_controlnet_that_looks_at_a_movie_needs_one(
+    shot: "Shot", settings: TranslationSettings
+) -> None:
+    with pytest.raises(InvalidValueError, match="controlnet_image is movie, and control_movie is"):
+        shot.painter.recipe(replace(settings, controlnet_image="movie"))
 
 
 def test_the_built_in_controlnet_looks_at_canny_edges_alone(shot: "Shot") -> None:

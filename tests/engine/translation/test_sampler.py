@@ -180,7 +180,8 @@ def test_where_nothing_is_seen_again_no_fusion_changes_anything(
     request = PaintRequest(1, moving[1], alone(tiny_settings), hidden)
     free = painter.paint(request, report)
     fused = alone(tiny_settings, shape_fusion=True, pixel_fusion=True, fusion_strength=1.0)
-    assert np.array_equal(painter.paint(replace(request, settings=fused), report), free)
+    bound = painter.paint(replace(request, settings=fused), report)
+    assert np.abs(bound - free).max() < VISIBLE / 10  # the anchor in the batch moves the last bits
 
 
 def test_a_key_frame_painted_by_hand_is_kept_to_where_it_is_seen_again(
