@@ -161,7 +161,7 @@ def _loras(settings: TranslationSettings) -> list[object]:
 
 
 def _check_choices(settings: TranslationSettings) -> None:
-    """Raises InvalidValueError for settings that contradict, or that do not suit the built-in model."""
+    """Raises InvalidValueError for what contradicts, or does not suit the built-in model."""
     for control in settings.controls:
         if control.image == MOVIE and not settings.control_movie:
             raise InvalidValueError(
