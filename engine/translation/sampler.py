@@ -286,16 +286,14 @@ def _ticks(model: StableDiffusion, request: PaintRequest, report: Report) -> Tic
 
 
 def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: Report) -> None:
-    """Tells of what is switched on and acts in no step because there are too few.
-
-    That shape fusion acts in early steps alone stands where it is switched on.
-    """
+    """Tells of what is switched on and acts in no step."""
     settings = request.settings
     windows = {
         control.name: (True, steps)
         for control, steps in zip(settings.controls, schedule.controls, strict=True)
     }
     if request.references:
+        windows["shape fusion"] = (settings.shape_fusion, schedule.shape)
         windows["pixel fusion"] = (settings.pixel_fusion, schedule.pixel)
         windows["colour adjustment"] = (settings.adain, schedule.color)
     idle = [name for name, (wanted, window) in windows.items() if wanted and not window]

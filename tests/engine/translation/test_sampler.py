@@ -73,6 +73,41 @@ def test_each_constraint_acts_alone_and_leaves_the_first_key_frame(
     assert np.abs(bound[1] - free[1]).max() > VISIBLE
 
 
+@pytest.mark.parametrize(("strength", "steps"), [(0.6, 20), (0.6, 12), (0.6, 5), (0.75, 6)])
+def test_shape_fusion_acts_at_low_strength_whatever_the_number_of_steps(
+    paint_shot: "PaintShot",
+    moving: list[FloatArray],
+    tiny_settings: TranslationSettings,
+    strength: float,
+    steps: int,
+) -> None:
+    settings = replace(tiny_settings, strength=strength, steps=steps)
+    free = paint_shot(moving[:2], alone(settings))
+    bound = paint_shot(moving[:2], alone(settings, shape_fusion=True))
+    assert np.abs(bound[1] - free[1]).max() > VISIBLE
+
+
+def test_where_all_is_seen_again_full_strength_keeps_nothing_of_its_own(
+    shot: "Shot", moving: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    """Eq. 11 with an empty mask, up to the last step: what the key frame would be is replaced."""
+    settings = alone(
+        tiny_settings,
+        pixel_fusion=True,
+        fusion_strength=1.0,
+        pixel_fusion_begin=0.5,
+        pixel_fusion_end=1.0,
+    )
+    shot.paint(moving[0], settings)
+    (reference,) = shot.references(moving[0])
+    seen = (replace(reference, occlusion=np.zeros_like(reference.occlusion)),)
+    paintings = [
+        shot.painter.paint(PaintRequest(1, moving[0], own, seen), shot.report)
+        for own in (settings, replace(settings, prompt="a dog", guidance_scale=1.5))
+    ]
+    assert np.array_equal(*paintings)
+
+
 CHANGES: list[dict[str, Any]] = [
     {"cross_frame_attention": "everywhere"},
     {"shape_fusion": False},
@@ -271,7 +306,8 @@ def test_a_constraint_without_a_step_to_act_in_is_told(
     assert not report.notices
     shot.paint(moving[1], weak)
     (notice,) = report.notices
-    assert notice.startswith("Of the 2 steps that are run none lies in the window of colour adj")
+    assert "2 steps" in notice
+    assert "in the window of shape fusion or colour adjustment, which has no effect" in notice
 
 
 @pytest.mark.parametrize("size", [(70, 45), (33, 130)])
