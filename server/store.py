@@ -98,16 +98,16 @@ class SessionFolder:
         write_exr(self.take(address), rgb_planes(pixels), precision)
 
     def load_drift(self, take: Address) -> Drift | None:
-        """What the description of a take tells of its drift. Raises UnreadableMediaError."""
+        """What the description beside a take tells of its drift; None where it tells nothing: a
+        figure is worth no failed render.
+        """
         path = self.take(take).with_suffix(".json")
         try:
-            drift = json.loads(path.read_text()).get("drift")
-            return drift and Drift(**drift)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise UnreadableMediaError(
-                f"{path} is damaged or gone: delete the take of that name beside it, and it is "
-                "painted again."
-            ) from error
+            drift = json.loads(path.read_text())["drift"]
+            return Drift(**drift) if drift else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s tells no drift: %r", path, error)
+            return None
 
     def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
         """Beside its take."""

@@ -184,6 +184,19 @@ def test_a_take_keeps_its_latents_beside_it(tmp_path: Path) -> None:
     assert store.load_trajectory("imported") is None
 
 
+def test_a_take_tells_its_drift_as_long_as_its_description_is_there(painted: Path) -> None:
+    folder, plan = SessionFolder(painted), plan_of(KEYS)
+    assert folder.load_drift(plan.takes[0]) is None  # nothing anchors it
+    drift = folder.load_drift(plan.takes[3])
+    assert drift is not None
+    assert drift.color > 0
+    description = folder.take(plan.takes[3]).with_suffix(".json")
+    description.write_text("cut o")
+    assert folder.load_drift(plan.takes[3]) is None
+    description.unlink()
+    assert folder.load_drift(plan.takes[3]) is None
+
+
 def test_damaged_latents_are_told_with_what_to_do(tmp_path: Path) -> None:
     store = store_in(tmp_path, plan_of(KEYS))
     path = SessionFolder(tmp_path).trajectory("take")
