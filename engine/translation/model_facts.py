@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def _all_of(settings: TranslationSettings) -> Iterator[ModelFacts]:
     if settings.vae:
         yield _network(VAE, settings.vae)
     for control in settings.controls:
-        yield _network(CONTROLNET, control.controlnet)
+        yield replace(_network(CONTROLNET, control.controlnet), setting=control.name)
     if any(control.image == "depth" for control in settings.controls):
         yield _network(DEPTH, settings.depth_model)
     for lora in loras_of(settings):

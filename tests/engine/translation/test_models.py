@@ -353,9 +353,15 @@ def test_what_is_known_of_each_model_is_kept(
     told = {"modelspec.license": "CC0", "modelspec.title": "Ink", "modelspec.author": "Ann"}
     save_file({"a": torch.ones(1)}, lora, told)
     chosen = replace(
-        settings, model=str(folder), vae=str(other_vae), loras=f"{lora} 0.5", controlnet=""
+        settings,
+        model=str(folder),
+        vae=str(other_vae),
+        loras=f"{lora} 0.5",
+        controlnet_2=settings.controlnet,
     )
-    base, vae, ink = models_of(chosen)
+    base, vae, first, second, ink = models_of(chosen)
+    assert (first.setting, second.setting) == ("controlnet", "controlnet_2")
+    assert first.sha256 == second.sha256
     assert (base.setting, base.name, base.licence) == ("model", str(folder), "openrail")
     assert [part.partition("/")[0] for part in base.sha256] == ["unet", "vae", "text_encoder"]
     assert (vae.setting, vae.licence) == ("vae", "")
