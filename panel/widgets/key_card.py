@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from panel.editor import Editor
 from panel.icons import icon
@@ -36,7 +35,16 @@ from panel.model.wording import (
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
 from panel.style import OUT_OF_DATE
 from panel.widgets.fields import Field, NumberField, PromptField, field_for, narrow
-from panel.widgets.parts import ElidedLabel, WheelGuard, button, card, label, row, set_property
+from panel.widgets.parts import (
+    ElidedLabel,
+    WheelGuard,
+    button,
+    card,
+    fold,
+    label,
+    row,
+    set_property,
+)
 
 TAKE_SIZE = QSize(104, 60)
 LABEL_WIDTH = 82
@@ -157,15 +165,7 @@ class KeyCard(QWidget):
         for told in (self.facts, self.drift):
             told.setWordWrap(True)
             layout.addWidget(told)
-        self.own = QCollapsible(OWN_SETTINGS)
-        self.own.setDuration(0)
-        self.own.setCollapsedIcon(icon("folded"))
-        self.own.setExpandedIcon(icon("unfolded"))
-        fields = QWidget()
-        fields.setLayout(self._own_settings())
-        self.own.addWidget(fields)
-        self.own.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
-        self.own.content().layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        self.own = fold(OWN_SETTINGS, self._own_settings())
         self.own.expand(animate=False)
         layout.addWidget(self.own)
         self.paint = button("Paint key  R", primary=True)

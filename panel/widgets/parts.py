@@ -9,10 +9,14 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
+
+from panel.icons import icon
 
 
 def card() -> tuple[QFrame, QVBoxLayout]:
@@ -23,6 +27,20 @@ def card() -> tuple[QFrame, QVBoxLayout]:
     layout.setContentsMargins(12, 10, 12, 12)
     layout.setSpacing(8)
     return frame, layout
+
+
+def fold(title: str, content: QLayout) -> QCollapsible:
+    """What is shown below its title by a click on it."""
+    made = QCollapsible(title)
+    made.setDuration(0)
+    made.setCollapsedIcon(icon("folded"))
+    made.setExpandedIcon(icon("unfolded"))
+    held = QWidget()
+    held.setLayout(content)
+    made.addWidget(held)
+    made.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+    made.content().layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+    return made
 
 
 def label(text: str = "", role: str = "") -> QLabel:

@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from panel.editor import Editor
-from panel.icons import icon
 from panel.model.edits import Value
 from panel.model.looks import with_look, with_modifier
 from panel.model.settings import (
@@ -19,9 +17,11 @@ from panel.model.settings import (
 )
 from panel.widgets.fields import ChoiceField, Field, PromptField, field_for
 from panel.widgets.look_strip import LookStrip
-from panel.widgets.parts import card, label
+from panel.widgets.parts import card, fold, label
 
 LABEL_WIDTH = 118
+FACE = ("prompt", "strength")
+"""What is changed again and again: the key frame's card below stays in sight."""
 
 
 class ShotCard(QWidget):
@@ -40,21 +40,15 @@ class ShotCard(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
         layout.addWidget(label("Shot", "title"))
-        self.about = label(role="dim")
-        self.about.setWordWrap(True)
         settings = setting_fields()
-        layout.addLayout(self._form([s for s in settings if not s.shown.advanced]))
-        layout.insertWidget(1, self.about)
-        self.advanced = QCollapsible("More settings")
-        self.advanced.setDuration(0)
-        self.advanced.setCollapsedIcon(icon("folded"))
-        self.advanced.setExpandedIcon(icon("unfolded"))
-        more = QWidget()
-        more.setLayout(self._form([s for s in settings if s.shown.advanced]))
-        self.advanced.addWidget(more)
-        self.advanced.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
-        self.advanced.content().layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
-        layout.addWidget(self.advanced)
+        rest = [setting for setting in settings if setting.name not in FACE]
+        layout.addLayout(self._form([setting_field(name) for name in FACE]))
+        layout.addWidget(
+            fold("More settings", self._form([s for s in rest if not s.shown.advanced]))
+        )
+        layout.addWidget(
+            fold("Advanced settings", self._form([s for s in rest if s.shown.advanced]))
+        )
         editor.session_changed.connect(self.refresh)
         editor.info_changed.connect(self.refresh)
 
@@ -137,9 +131,6 @@ class ShotCard(QWidget):
 
     def _show_painters(self) -> None:
         """The painters as the server describes them, honestly."""
-        chosen = self._editor.model.painter
-        self.about.setText(chosen.description if chosen else "")
-        self.about.setVisible(bool(chosen and chosen.description))
         field = self.field("painter")
         assert isinstance(field, ChoiceField)  # noqa: S101 - settings.proto lists its choices
         for painter in self._editor.model.info.painters:

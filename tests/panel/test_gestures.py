@@ -117,6 +117,12 @@ def test_letters_typed_into_a_prompt_are_no_shortcuts(window: Window) -> None:
     assert window.editor.model.keys == [20]
 
 
+def test_what_is_done_to_a_selected_key_frame_is_in_sight(window: Window) -> None:
+    window.editor.select(20)
+    QApplication.processEvents()
+    assert not window.key_card.paint.visibleRegion().isEmpty()
+
+
 def test_dragging_on_the_ruler_scrubs(window: Window) -> None:
     timeline = window.timeline
     QTest.mousePress(timeline, LEFT, pos=timeline.point_of(10, RULER).toPoint())
