@@ -46,6 +46,7 @@ format: setup
 bench: setup
 	@$(PYTHON) -m benchmarks.propagation
 	@$(PYTHON) -m benchmarks.clip
+	@$(PYTHON) -m benchmarks.coherence
 
 plugin: setup
 	@cmake --build build/plugin --target inbetween_ofx
