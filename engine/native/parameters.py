@@ -17,7 +17,8 @@ class SynthesisParameters:
     """What a patch costs whose pixels are used once per fair share; 0 or more."""
     search_vote_iterations: int = 16
     """Per level of the pyramid, 1 to 100; a level that settles earlier ends earlier."""
-    stop_threshold: int = 5
-    """Of 255: a pixel whose style a vote changed less is settled; 1 to 255."""
+    stop_threshold: int = 7
+    """Of 255: a pixel is settled where a vote changes the channels of its style by less, together;
+    1 to 255."""
     seed: int = 0
     """Of the random candidates, 0 to 2**32 - 1."""

@@ -18,8 +18,8 @@ class Quality:
 
 QUALITIES: Mapping[str, Quality] = MappingProxyType(
     {
-        "draft": Quality(search_vote_iterations=4, stop_threshold=8),
-        "standard": Quality(search_vote_iterations=16, stop_threshold=5),
+        "draft": Quality(search_vote_iterations=4, stop_threshold=12),
+        "standard": Quality(search_vote_iterations=16, stop_threshold=7),
         "best": Quality(search_vote_iterations=40, stop_threshold=1),
     }
 )

@@ -79,6 +79,12 @@ INBETWEEN_BOTH int patch_overlap(int patch_size, int dx, int dy) {
   return width > 0 && height > 0 ? width * height : 0;
 }
 
+/* What a patch dx, dy pixels away says of a pixel of the picture: the nearer its centre the more.
+ */
+INBETWEEN_BOTH int picture_weight(int radius, int dx, int dy) {
+  return (radius + 1 - (dx < 0 ? -dx : dx)) * (radius + 1 - (dy < 0 ? -dy : dy));
+}
+
 /* What a patch costs because its pixels are used so often. */
 INBETWEEN_BOTH std::uint32_t overuse_cost(std::uint32_t uses, float cost_per_use) {
   return cost_term(static_cast<float>(uses) * cost_per_use);

@@ -290,12 +290,12 @@ class Level {
     }
     const auto mean = voted(field, x, y, 0);
     std::uint8_t* style = target_.pixel(x, y);
-    bool changed = false;
+    int change = 0;
     for (int c = 0; c < kStyleChannels; ++c) {
-      changed |= std::abs(mean[c] - style[c]) >= stop_threshold_;
+      change += std::abs(mean[c] - style[c]);
       style[c] = mean[c];
     }
-    return changed;
+    return change >= stop_threshold_;
   }
 
   bool has_no_temporal_say(int x, int y) const {
@@ -352,7 +352,7 @@ class Level {
   Grid<std::uint8_t> rows_;
 };
 
-/* The mean of the overlapping patches in the style's own precision. */
+/* The weighted mean of the overlapping patches in the style's own precision. */
 void vote_picture(const inbetween_synthesis& p, const Field& field, Workers& workers) {
   const int radius = p.patch_size / 2;
   workers.run(field.height(), [&](int y) {
@@ -360,7 +360,7 @@ void vote_picture(const inbetween_synthesis& p, const Field& field, Workers& wor
     for (int x = 0; x < field.width(); ++x, out += kStyleChannels) {
       /* In double the sum of equal floats is exact, so that a flat style stays flat. */
       double sums[kStyleChannels] = {};
-      int count = 0;
+      int total = 0;
       for (int ny = std::max(y - radius, 0); ny <= std::min(y + radius, field.height() - 1); ++ny) {
         for (int nx = std::max(x - radius, 0); nx <= std::min(x + radius, field.width() - 1);
              ++nx) {
@@ -368,11 +368,12 @@ void vote_picture(const inbetween_synthesis& p, const Field& field, Workers& wor
           const int sx = std::clamp(from.x + x - nx, 0, p.source_width - 1);
           const int sy = std::clamp(from.y + y - ny, 0, p.source_height - 1);
           const float* style = p.style + (std::size_t(sy) * p.source_width + sx) * kStyleChannels;
-          for (int c = 0; c < kStyleChannels; ++c) sums[c] += style[c];
-          ++count;
+          const int weight = picture_weight(radius, nx - x, ny - y);
+          for (int c = 0; c < kStyleChannels; ++c) sums[c] += weight * double(style[c]);
+          total += weight;
         }
       }
-      for (int c = 0; c < kStyleChannels; ++c) out[c] = static_cast<float>(sums[c] / count);
+      for (int c = 0; c < kStyleChannels; ++c) out[c] = static_cast<float>(sums[c] / total);
     }
   });
 }

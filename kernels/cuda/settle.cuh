@@ -504,7 +504,8 @@ __device__ __forceinline__ void vote_temporal(const Level& level, int x, int y) 
 }
 
 /* Sets the pixel's style to the rounded mean of the patches that overlap there, and its temporal
- * guide where that is not trusted. Returns whether the style changed by the threshold or more. */
+ * guide where that is not trusted. Returns whether the channels of the style together changed by
+ * the threshold or more. */
 template <int kSide>
 __device__ __forceinline__ bool vote_pixel(const Level& level, int x, int y) {
   if (!has_temporal_say(level, x, y)) vote_temporal<kSide>(level, x, y);
@@ -518,14 +519,12 @@ __device__ __forceinline__ bool vote_pixel(const Level& level, int x, int y) {
     set[0] = style;
     set[last_word] = sum;
   });
-  bool changed = false;
+  int change = 0;
 #pragma unroll
   for (int c = 0; c < kStyleChannels; ++c) {
-    const int change =
-        static_cast<int>(style >> 8 * c & 0xff) - static_cast<int>(old >> 8 * c & 0xff);
-    changed |= abs(change) >= level.stop_threshold;
+    change += abs(static_cast<int>(style >> 8 * c & 0xff) - static_cast<int>(old >> 8 * c & 0xff));
   }
-  return changed;
+  return change >= level.stop_threshold;
 }
 
 template <int kSide>

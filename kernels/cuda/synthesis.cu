@@ -148,7 +148,8 @@ void build(const Synthesis& one, cudaStream_t stream) {
   check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes, stream));
 }
 
-/* The patch errors, and the mean of the overlapping patches in the style's own precision. */
+/* The patch errors, and the weighted mean of the overlapping patches in the style's own precision.
+ */
 template <int kSide, int kChunks>
 __global__ void finish(Level level, double unit, const float* style, float* picture,
                        std::int32_t* source_xy, float* patch_error) {
@@ -168,7 +169,7 @@ __global__ void finish(Level level, double unit, const float* style, float* pict
 
   /* In double the sum of equal floats is exact, so that a flat style stays flat. */
   double sums[kStyleChannels] = {};
-  int count = 0;
+  int total = 0;
   const int radius = kSide ? kSide / 2 : level.radius();
 #pragma unroll
   for (int dy = -radius; dy <= radius; ++dy) {
@@ -182,13 +183,15 @@ __global__ void finish(Level level, double unit, const float* style, float* pict
                                                clamped(y_of(from) - dy, 0, source.height - 1));
       const float* its = style + its_at * kStyleChannels;
 #pragma unroll
-      for (int c = 0; c < kStyleChannels; ++c) sums[c] += its[c];
-      ++count;
+      for (int c = 0; c < kStyleChannels; ++c) {
+        sums[c] += picture_weight(radius, dx, dy) * double(its[c]);
+      }
+      total += picture_weight(radius, dx, dy);
     }
   }
 #pragma unroll
   for (int c = 0; c < kStyleChannels; ++c) {
-    picture[at * kStyleChannels + c] = static_cast<float>(sums[c] / count);
+    picture[at * kStyleChannels + c] = static_cast<float>(sums[c] / total);
   }
 }
 

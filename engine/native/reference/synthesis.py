@@ -92,7 +92,7 @@ def synthesize(
     for level in reversed(levels[:-1]):
         field = level.settle(_upsampled(field, level))
     patch_error = (levels[0].distances(field) * unit).astype(np.float32)
-    picture = _voted(style.astype(np.float64), field, parameters.patch_size // 2)
+    picture = _voted(style.astype(np.float64), field, _tent(parameters.patch_size))
     return picture.astype(np.float32), field, patch_error
 
 
@@ -231,7 +231,8 @@ class _Level:
         """Sets the target's style to the rounded mean of the patches that overlap there.
 
         The temporal guide, the last three channels, follows where it is not trusted: it agrees
-        there with whatever is made. Returns where the style changed by the stop threshold or more.
+        there with whatever is made. Returns where the channels of the style together changed by the
+        stop threshold or more.
         """
         voted = self.voted(slice(3), field)
         if self.untrusted.any():
@@ -241,28 +242,43 @@ class _Level:
         change = np.abs(voted.astype(np.int32) - self.target[..., :3])
         self.target[..., :3] = voted
         threshold = np.floor(self.parameters.stop_threshold * self.scales[0] + 0.5)
-        return np.asarray((change >= max(1, threshold)).any(axis=-1))
+        return np.asarray(change.sum(axis=-1) >= max(1, threshold))
 
     def voted(self, channels: slice, field: Field) -> Bytes:
         source = self.source[..., channels].astype(np.float64)
-        mean = _voted(source, field, self.parameters.patch_size // 2)
+        mean = _voted(source, field, np.ones((self.parameters.patch_size,) * 2))
         return np.floor(mean + 0.5).astype(np.uint8)
 
 
-def _voted(style: NDArray[np.float64], field: Field, radius: int) -> NDArray[np.float64]:
-    """[H, W, 3] mean of the overlapping patches; in double, so that a flat style stays flat."""
+def _tent(size: int) -> NDArray[np.float64]:
+    """[size, size] what patches say of the finished picture: the nearer their centre the more.
+
+    Where patches do not fit together a plain mean is blurred.
+    """
+    side = size // 2 + 1 - np.abs(np.arange(size) - size // 2)
+    return np.outer(side, side).astype(np.float64)
+
+
+def _voted(
+    style: NDArray[np.float64], field: Field, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """[H, W, 3] weighted mean of the patches that overlap; in double, so that a flat style stays
+    flat.
+    """
+    radius = len(weights) // 2
     height, width = field.shape[:2]
     here = _grid(height, width)
     sums = np.zeros((height, width, 3))
-    counts = np.zeros((height, width, 1))
+    totals = np.zeros((height, width, 1))
     for step in product(range(-radius, radius + 1), repeat=2):
         neighbour = here + step[::-1]
         inside = ((neighbour >= 0) & (neighbour < (width, height))).all(-1, keepdims=True)
         x, y = np.moveaxis(neighbour.clip(0, (width - 1, height - 1)), -1, 0)
         origin = (field[y, x] - step[::-1]).clip(0, _size(style) - 1)
-        sums += np.where(inside, style[origin[..., 1], origin[..., 0]], 0)
-        counts += inside
-    return sums / counts
+        weight = weights[step[0] + radius, step[1] + radius] * inside
+        sums += weight * style[origin[..., 1], origin[..., 0]]
+        totals += weight
+    return sums / totals
 
 
 def _cost_term(value: FloatArray) -> NDArray[np.int64]:

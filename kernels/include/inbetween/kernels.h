@@ -153,7 +153,8 @@ struct inbetween_synthesis {
   int32_t guide_channels;         /* 1..INBETWEEN_MAX_GUIDE_CHANNELS */
   int32_t patch_size;             /* side of a patch in pixels, odd, 3..15 */
   int32_t search_vote_iterations; /* per pyramid level, 1..100 */
-  int32_t stop_threshold;         /* of 255: a style that a vote changed less is settled, 1..255 */
+  int32_t stop_threshold;         /* of 255: a style whose channels a vote changed by less together
+                                     is settled, 1..255 */
   uint32_t seed;                  /* of the random candidates */
   float uniformity;               /* cost of using a source pixel once per fair share, >= 0 */
   float position_weight;          /* cost of leaving the flow, >= 0; see engine/native/reference */
