@@ -2,8 +2,12 @@
 
 import os
 import subprocess
+import sysconfig
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 
 @cache
@@ -20,3 +24,11 @@ def graphics_card() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None
+
+
+@cache
+def can_build_kernels() -> bool:
+    """Whether Triton can make kernels for a card: it needs a C compiler and Python's headers."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    compiler = os.environ.get("CC") or which("gcc") or which("clang")
+    return find_spec("triton") is not None and headers.is_file() and compiler is not None

@@ -10,6 +10,7 @@ readonly PYTHON=.venv/bin/python
 readonly SYSTEM_PACKAGES=(
   ca-certificates git python3 python3-venv                            # the Python side
   g++ cmake make                                                      # kernels, effect, test host
+  $(command -v nvidia-smi >/dev/null && echo python3-dev)              # kernels that Triton makes for a card
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libssl-dev # the effect
   libglib2.0-0 libegl1 libgl1 libdbus-1-3 libfontconfig1 libxkbcommon0 fonts-dejavu-core # the panel
 )

@@ -1,65 +1,80 @@
 """Style-aware cross-frame attention (4.1.1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 
-class CrossFrameAttention:
-    """Eq. 6 as the processor of a self-attention layer.
+@dataclass
+class Exchange:
+    """Carries keys and values between frames, from one call of the U-Net to another.
 
-    A batch holds, without and then with the prompt, the key frame that is painted and behind it its
-    references; without guidance, the second half alone. The key frame looks for its keys and values
-    in the references alone; the references look at themselves, so what they show depends on nothing
-    but their own x_t. Alone in its batch, the key frame looks at itself: Eq. 5.
+    A call shows its own, under plain self-attention, so that what is seen of a frame depends on
+    nothing but its x_t; or it looks at those that were seen of others. They go by one name,
+    features: the keys and values of all layers with cross-frame attention, in the order in which
+    the layers act, as one flat tensor a frame.
     """
 
-    def __init__(self, halves: int = 2) -> None:
-        self._halves = halves
+    _seen: Sequence[Tensor] = ()
+    _shows: bool = False
+    _shown: list[Tensor] = field(default_factory=list)
+    _read: int = 0
+
+    def begin(self, seen: Sequence[Tensor], *, shows: bool) -> None:
+        """Before a call: the features [F] of each frame it looks at; whether it shows its own."""
+        self._seen, self._shows, self._shown, self._read = seen, shows, [], 0
+
+    def features(self, frames: int) -> Tensor:
+        """After a call that shows its own: [frames, F]. Its batch held all frames without the
+        prompt, then all with it, or all with it alone.
+        """
+        parts = [each.unflatten(0, (-1, frames)).transpose(0, 1).flatten(1) for each in self._shown]
+        return torch.cat(parts, 1) if parts else torch.empty(frames, 0)
+
+    def instead_of(self, own: Tensor) -> Tensor:
+        """What a layer looks at: its own keys or values [B, tokens, C], or those of the frames that
+        are seen, one behind the other.
+        """
+        if self._shows:
+            self._shown.append(own)
+        if not self._seen:
+            return own
+        part = slice(self._read, self._read + own.numel())
+        self._read = part.stop
+        return torch.cat([features[part].view_as(own) for features in self._seen], 1)
+
+
+class CrossFrameAttention:
+    """Eq. 6 as the processor of a self-attention layer; where no frame is seen, Eq. 5."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def __call__(self, attn: Any, hidden_states: Tensor, *_: object, **__: object) -> Tensor:
-        halves = self._halves
-        frames = hidden_states.shape[0] // halves
-        query, key, value = (
-            project(hidden_states).unflatten(0, (halves, frames)).unflatten(-1, (attn.heads, -1))
-            for project in (attn.to_q, attn.to_k, attn.to_v)
-        )  # [halves, frames, tokens, heads, channels]
-        if frames == 1:
-            attended = _attention(query, key, value)
-        else:
-            seen_key, seen_value = (
-                everything[:, 1:].flatten(1, 2).unsqueeze(1) for everything in (key, value)
-            )
-            attended = query.new_empty(query.shape)
-            attended[:, :1] = _attention(query[:, :1], seen_key, seen_value)
-            attended[:, 1:] = _attention(query[:, 1:], key[:, 1:], value[:, 1:])
-        output: Tensor = attn.to_out[0](attended.flatten(-2).flatten(0, 1))
+        query = attn.to_q(hidden_states)
+        key = self._exchange.instead_of(attn.to_k(hidden_states))
+        value = self._exchange.instead_of(attn.to_v(hidden_states))
+        attended = scaled_dot_product_attention(
+            *(each.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for each in (query, key, value))
+        )
+        output: Tensor = attn.to_out[0](attended.transpose(1, 2).flatten(-2))
         return output
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Softmax(Q K^T / sqrt(d)) V, [halves, frames, tokens, heads, channels]."""
-    attended = scaled_dot_product_attention(_by_head(query), _by_head(key), _by_head(value))
-    return attended.transpose(1, 2).reshape(query.shape)
-
-
-def _by_head(features: Tensor) -> Tensor:
-    """[halves * frames, heads, tokens, channels]: fast attention wants four dimensions."""
-    return features.flatten(0, 1).transpose(1, 2)
-
-
-def use_cross_frame_attention(unet: Any, layers: str, halves: int = 2) -> None:
+def use_cross_frame_attention(unet: Any, layers: str, exchange: Exchange) -> None:
     """Gives the U-Net cross-frame attention in the layers that the setting names, and plain
     attention in all others.
     """
     chosen = set(_LAYERS[layers](unet))
     unet.set_attn_processor(
         {
-            name: CrossFrameAttention(halves) if name in chosen else AttnProcessor2_0()
+            name: CrossFrameAttention(exchange) if name in chosen else AttnProcessor2_0()
             for name in unet.attn_processors
         }
     )

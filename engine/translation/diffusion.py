@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from engine.errors import InvalidValueError
-from engine.graphics_card import graphics_card
+from engine.graphics_card import can_build_kernels, graphics_card
 from engine.plan import Recipe
 from engine.report import Report, Stage
 from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
@@ -82,6 +82,7 @@ class DiffusionPainter:
                         word: file_facts(file) for word, file in inversions_of(settings).items()
                     },
                     "device": graphics_card() or "cpu",
+                    "fused": graphics_card() is not None and can_build_kernels(),
                     "libraries": {name: version(name) for name in _LIBRARIES},
                 }
             ),

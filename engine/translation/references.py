@@ -1,12 +1,20 @@
 """Takes as the sampler sees them: anchor and previous key frame of section 4.1."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
-from engine.translation.painter import Trajectory
+from engine.settings import TranslationSettings
+from engine.translation.execution import Execution, free_host_bytes
+from engine.translation.painter import Reference, Trajectory
+
+_CARD_RESERVE = 1 << 30
+"""Bytes of the card that other calls may still ask for."""
+_HOST_SHARE = 0.25
+"""Of the free main memory, what one reference at one time may take."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +25,60 @@ class ReferenceLatents:
     """x_t by t, [1, C, h, w], for every step that is run."""
     x0: Tensor | None = None
     """Its x0 [1, C, h, w] where it is known; otherwise the network predicts it from each x_t."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network makes of a reference at one time, under plain self-attention."""
+
+    features: Tensor
+    """Keys and values of the layers with cross-frame attention, flat."""
+    x0: Tensor
+    """[1, C, h, w]."""
+
+
+class FeatureMemory:
+    """What was seen of references, as long as there is memory: on the card, then in main memory.
+
+    What is seen is a function of its name and the time, so that it makes no difference for the bits
+    of a painting whether it was kept or is computed again.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._kept: dict[tuple[str, int], Seen] = {}
+
+    def recall(self, name: str, t: int) -> Seen | None:
+        return self._kept.get((name, t))
+
+    def keep(self, name: str, t: int, seen: Seen) -> None:
+        size = seen.features.nbytes
+        if seen.features.is_cuda and size < self._execution.free_bytes() - _CARD_RESERVE:
+            self._kept[name, t] = seen
+        elif size < _HOST_SHARE * free_host_bytes():
+            self._kept[name, t] = Seen(_in_main_memory(seen.features), seen.x0)
+
+    def forget_all_but(self, names: Collection[str]) -> None:
+        self._kept = {key: seen for key, seen in self._kept.items() if key[0] in names}
+
+
+def _in_main_memory(features: Tensor) -> Tensor:
+    if not features.is_cuda:
+        return features
+    return torch.empty_like(features, device="cpu", pin_memory=True).copy_(
+        features, non_blocking=True
+    )
+
+
+def name_of(reference: Reference, settings: TranslationSettings, times: Sequence[int]) -> str:
+    """Stands for all that decides what is seen of a reference."""
+    digest = blake2b(f"{settings} {times}".encode(), digest_size=16)
+    for picture in (reference.source, reference.take, reference.control_picture):
+        digest.update(b"" if picture is None else picture.tobytes())
+    if reference.trajectory is not None:
+        digest.update(reference.trajectory.model.encode())
+        digest.update(reference.trajectory.latents.tobytes())
+    return digest.hexdigest()
 
 
 def retraced(

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from math import ceil
+from traceback import clear_frames
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import OutOfMemoryError
+from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.report import Report, Stage
-from engine.translation.attention import use_cross_frame_attention
 from engine.translation.colors import match_colors
-from engine.translation.consistency import consistent
 from engine.translation.fidelity import fidelity_encoding
-from engine.translation.freeu import use_freeu
 from engine.translation.fusion import (
     adain,
     displacement_of_cells,
@@ -27,7 +26,8 @@ from engine.translation.fusion import (
 )
 from engine.translation.painter import PaintRequest, Trajectory, View
 from engine.translation.preview import RoughDecoder
-from engine.translation.references import ReferenceLatents, encoded, retraced
+from engine.translation.reference_view import ReferenceView
+from engine.translation.references import encoded, name_of, retraced
 from engine.translation.schedule import Schedule, schedule_of
 from engine.translation.stable_diffusion import Conditions, StableDiffusion, shared_noise
 from engine.types import FloatArray
@@ -48,10 +48,9 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
         return request.source.copy()
     _notice_idle_constraints(request, schedule, report)
     tick = _ticks(model, request, report)
-    with _memory_errors(request):
+    with _memory_errors(model, request):
+        model.arrange(settings)
         text = model.encode_prompt(settings)
-        use_freeu(model.unet, on=settings.freeu)
-        use_cross_frame_attention(model.unet, settings.cross_frame_attention, halves=len(text))
         if settings.match_colors:
             request = _recolored(model, request, text, tick, report)
         sampling = _Sampling(model, request, schedule, text, tick, report)
@@ -98,12 +97,9 @@ class _Sampling:
         self._tick = tick
         self._report = report
         self._is_shown = is_shown
-        views: tuple[View, ...] = (request, *request.references)
-        controls = tuple(
-            model.control(number, self._settings, views, [schedule.times[step] for step in steps])
-            for number, steps in enumerate(schedule.controls)
-        )
-        self._conditions = Conditions(text, self._settings.guidance_scale, controls)
+        self._text = text
+        self._conditions = self._conditions_of(request)
+        self._predicted: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def start(self) -> Tensor:
         """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""
@@ -142,36 +138,49 @@ class _Sampling:
         """x0 and noise of the key frame (Eq. 4), and x0 of the anchor where it has one. A
         consistency model takes fresh noise after each step.
 
-        References are in the batch where the key frame looks at them, or where a constraint asks
-        for the x0 of the anchor and the network must predict it.
+        The second pass begins with what the first one predicted there.
         """
+        if step in self._predicted:
+            return self._predicted.pop(step)
         t = self.schedule.times[step]
-        frames = torch.cat([x, *(reference.x[t] for reference in self._in_batch(step))])
-        x0, noise = self._model.predict(frames, t, self._conditions)
+        seen = [reference.at(step) for reference in self._looked_at(step)]
+        features = [each.features for each in seen]
+        x0, noise = self._model.predict(x, t, self._conditions, features)
         if self._settings.sampler == "lcm":
-            x0, noise = consistent(frames, x0, t), self._noise(f"after {t}")
-        known = self._references[0].x0 if self._asks_anchor(step) else None
-        return x0[:1], noise[:1], x0[1:2] if known is None else known
+            noise = self._noise(f"after {t}")
+        prediction = x0, noise, seen[0].x0 if seen else x0
+        if self.schedule.pixel and step == self.schedule.pixel.start:
+            self._predicted[step] = prediction
+        return prediction
 
-    def _in_batch(self, step: int) -> Sequence[ReferenceLatents]:
+    def _looked_at(self, step: int) -> Sequence[ReferenceView]:
+        """The references at which the key frame looks, or the anchor where a constraint does."""
         if self._settings.cross_frame_attention != "off":
             return self._references
-        if self._asks_anchor(step) and self._references[0].x0 is None:
-            return self._references[:1]
-        return ()
+        return self._references[:1] if self._asks_anchor(step) else ()
 
     def _asks_anchor(self, step: int) -> bool:
         return step in self.schedule.color or step in self.schedule.shape
 
     @cached_property
-    def _references(self) -> list[ReferenceLatents]:
+    def _references(self) -> list[ReferenceView]:
+        times = self.schedule.times
+        names = [name_of(each, self._settings, times) for each in self._request.references]
+        self._model.memory.forget_all_but(names)
         return [
-            retraced(
-                each.trajectory, self._model.identity, self.schedule.times, self._noise("start")
+            ReferenceView(
+                self._model,
+                name,
+                times,
+                retraced(each.trajectory, self._model.identity, times, self._noise("start"))
+                or encoded(self._encoding(each.take), times, self._noised),
+                self._conditions_of(each),
             )
-            or encoded(self._encoding(each.take), self.schedule.times, self._noised)
-            for each in self._request.references
+            for name, each in zip(names, self._request.references, strict=True)
         ]
+
+    def _conditions_of(self, view: View) -> Conditions:
+        return self._model.conditions(self._text, self._settings, view, self.schedule)
 
     @cached_property
     def _anchor_motion(self) -> tuple[Tensor, Tensor]:
@@ -189,7 +198,13 @@ class _Sampling:
     def picture(self, x0: Tensor) -> FloatArray:
         """[H, W, 3], of the size of the source."""
         height, width = self._request.source.shape[:2]
-        return self._model.picture(self._decode(x0), height, width)
+        picture = self._model.picture(self._decode(x0), height, width)
+        if not np.isfinite(picture).all():
+            raise ModelUnavailableError(
+                f"Frame {self._request.frame} came out as no picture: numbers of the model or of "
+                "its VAE overflow. Choose another VAE, or another model."
+            )
+        return picture
 
     def _rough_picture(self, x0: Tensor) -> FloatArray:
         """[h, w, 3], in the aspect of the source."""
@@ -310,14 +325,17 @@ def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: 
 
 
 @contextmanager
-def _memory_errors(request: PaintRequest) -> Iterator[None]:
+def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if type(error) is RuntimeError and "can't allocate memory" not in str(error):
             raise
+        clear_frames(error.__traceback__)  # they hold tensors
+        model.free_memory()
         height, width = request.source.shape[:2]
+        smaller = model.size_that_fits(width, height) or "a smaller size"
         raise OutOfMemoryError(
             f"There is too little memory to paint frame {request.frame} at {width}x{height}: close "
-            "other programs, or render a smaller clip."
+            f"other programs, or render the clip at {smaller}."
         ) from error

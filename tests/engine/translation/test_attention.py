@@ -9,7 +9,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from engine.settings import TranslationSettings
-from engine.translation.attention import use_cross_frame_attention
+from engine.translation.attention import Exchange, use_cross_frame_attention
 
 
 def unet_of(folder: Path) -> Any:
@@ -22,15 +22,32 @@ def unet(tiny_model: Path) -> Any:
     return unet_of(tiny_model)
 
 
-@torch.inference_mode()
-def predicted(unet: Any, *frames: Tensor) -> Tensor:
-    """[2, frames, C, h, w] without and with the prompt."""
-    x = torch.stack(frames)
-    text = torch.randn(2, 7, unet.config.cross_attention_dim, generator=random(9))
-    output: Tensor = unet(
-        torch.cat([x, x]), 500, encoder_hidden_states=text.repeat_interleave(len(x), 0)
-    ).sample
-    return torch.stack(output.chunk(2))
+class Network:
+    """A U-Net whose frames can look at each other."""
+
+    def __init__(self, unet: Any, layers: str) -> None:
+        self.unet = unet
+        self.exchange = Exchange()
+        use_cross_frame_attention(unet, layers, self.exchange)
+
+    def predicted(self, frame: Tensor, *others: Tensor) -> Tensor:
+        """[2, C, h, w] without and with the prompt, of a frame that looks at others."""
+        seen = [features for other in others for features in self.shown(other)[1]]
+        self.exchange.begin(seen, shows=False)
+        return self._called(frame[None])
+
+    def shown(self, *frames: Tensor) -> tuple[Tensor, Tensor]:
+        """What is predicted of frames that show themselves, and what they show [frames, F]."""
+        self.exchange.begin((), shows=True)
+        predicted = self._called(torch.stack(frames))
+        return predicted, self.exchange.features(len(frames))
+
+    @torch.inference_mode()
+    def _called(self, frames: Tensor) -> Tensor:
+        text = torch.randn(2, 7, self.unet.config.cross_attention_dim, generator=random(9))
+        batch = frames.repeat(2, 1, 1, 1), 500, text.repeat_interleave(len(frames), 0)
+        output: Tensor = self.unet(*batch).sample
+        return output
 
 
 def frame(seed: int) -> Tensor:
@@ -46,44 +63,47 @@ def close(one: Tensor, other: Tensor) -> bool:
 
 
 def test_a_frame_painted_against_others_looks_at_them_and_not_at_itself(unet: Any) -> None:
-    use_cross_frame_attention(unet, "decoder")
+    network = Network(unet, "decoder")
     anchor, previous = frame(1), frame(2)
-    alone = predicted(unet, frame(0))[:, 0]
-    against_others = predicted(unet, frame(0), anchor, previous)[:, 0]
+    alone = network.predicted(frame(0))
+    against_others = network.predicted(frame(0), anchor, previous)
     assert not close(against_others, alone)
-    assert not close(predicted(unet, frame(0), anchor, frame(3))[:, 0], against_others)
-    assert not close(predicted(unet, frame(0), frame(3), previous)[:, 0], against_others)
+    assert not close(network.predicted(frame(0), anchor, frame(3)), against_others)
+    assert not close(network.predicted(frame(0), frame(3), previous), against_others)
 
 
-def test_references_depend_on_nothing_but_themselves(unet: Any) -> None:
-    use_cross_frame_attention(unet, "decoder")
-    together = predicted(unet, frame(0), frame(1), frame(2))
-    for place, seed in ((1, 1), (2, 2)):
-        assert close(together[:, place], predicted(unet, frame(seed))[:, 0])
+def test_what_a_frame_shows_depends_on_nothing_but_itself(unet: Any) -> None:
+    network = Network(unet, "decoder")
+    predicted, shown = network.shown(frame(1), frame(2))
+    for place, seed in ((0, 1), (1, 2)):
+        own, (features,) = network.shown(frame(seed))
+        assert close(shown[place], features)
+        assert close(predicted.unflatten(0, (2, 2))[:, place], own)
+        assert close(network.predicted(frame(seed)), own)
 
 
 def test_a_frame_painted_against_its_equals_is_painted_as_it_is_alone(unet: Any) -> None:
-    use_cross_frame_attention(unet, "decoder")
-    alone = predicted(unet, frame(0))[:, 0]
-    assert close(predicted(unet, frame(0), frame(0))[:, 0], alone)
-    assert close(predicted(unet, frame(0), frame(0), frame(0))[:, 0], alone)
+    network = Network(unet, "decoder")
+    alone = network.predicted(frame(0))
+    assert close(network.predicted(frame(0), frame(0)), alone)
+    assert close(network.predicted(frame(0), frame(0), frame(0)), alone)
 
 
-def test_switched_off_each_frame_looks_at_itself_as_in_the_model_as_published(
+def test_switched_off_a_frame_looks_at_itself_as_in_the_model_as_published(
     unet: Any, tiny_model: Path
 ) -> None:
-    use_cross_frame_attention(unet, "off")
-    together = predicted(unet, frame(0), frame(1))
-    assert close(together, predicted(unet_of(tiny_model), frame(0), frame(1)))
-    use_cross_frame_attention(unet, "decoder")
-    assert close(predicted(unet, frame(0)), together[:, :1])
+    alone = Network(unet, "off").predicted(frame(0), frame(1))
+    published = Network(unet_of(tiny_model), "off")
+    published.unet.set_default_attn_processor()
+    assert close(alone, published.predicted(frame(0)))
+    assert close(Network(unet, "decoder").predicted(frame(0)), alone)
 
 
 def test_the_layers_are_those_of_the_setting(pocket_settings: TranslationSettings) -> None:
     unet = unet_of(Path(pocket_settings.model))
 
     def layers(setting: str) -> set[str]:
-        use_cross_frame_attention(unet, setting)
+        use_cross_frame_attention(unet, setting, Exchange())
         return {
             name.split(".attentions")[0]
             for name, processor in unet.attn_processors.items()

@@ -320,6 +320,18 @@ def test_too_little_memory_is_said_with_the_size(
         paint(settings)
 
 
+def test_numbers_that_overflow_are_told_instead_of_painted(
+    report: "Recorder", photo: "Photo", settings: TranslationSettings
+) -> None:
+    painter = DiffusionPainter()
+    request = PaintRequest(5, photo(64, 64), settings)
+    painter.paint(request, report)
+    assert painter._loaded is not None
+    painter._loaded.model.vae.decoder.conv_out.bias.data.fill_(float("nan"))
+    with pytest.raises(ModelUnavailableError, match="Frame 5 came out as no picture"):
+        painter.paint(request, report)
+
+
 def test_a_single_controlnet_file_is_loaded_with_the_configuration_beside_it(
     paint: Paint, settings: TranslationSettings, tiny_controlnet: Path, tmp_path: Path
 ) -> None:

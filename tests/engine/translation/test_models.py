@@ -221,7 +221,7 @@ def test_a_controlnet_acts_between_its_begin_and_its_end_alone(
     paint(settings)
     loaded: Any = shot.painter._loaded
     network = loaded.model.controlnets[0].network
-    with network.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1]))):
+    with network.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0]))):
         paint(middle)
     assert seen == [251]
 

@@ -1,0 +1,153 @@
+"""How the calls of the networks are executed: as they are, or as CUDA graphs.
+
+A call is a function of tensors alone, of which the shapes decide what is done; on a card it is
+recorded once for each kind and replayed, which spares thousands of launches a step. Both run the
+same kernels in the same order every time, so the same inputs give the same bits.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+Call = Callable[..., tuple[Tensor, ...]]
+_Pool: TypeAlias = Any
+"""Where graphs have their memory; torch has no public name for it."""
+
+_MOST_GRAPHS = 24
+"""More than the calls of one painting; what is beyond belongs to other sizes."""
+
+
+class Execution(Protocol):
+    """Runs calls of the networks."""
+
+    def run(self, kind: Hashable, call: Call, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What `call` makes of `inputs`. What it does besides depends on `kind` only."""
+
+    def beside(self) -> AbstractContextManager[object]:
+        """Inside a call: what need not be finished, and must not be touched, before `join`."""
+
+    def join(self) -> None:
+        """Inside a call: waits for what went on beside."""
+
+    def forget(self) -> None:
+        """To be called when the networks were changed otherwise than in the values of weights."""
+
+    def free_bytes(self) -> int:
+        """How much memory of the device can still be had."""
+
+
+class Eager:
+    """Runs calls as they are, on the processor."""
+
+    def run(self, kind: Hashable, call: Call, *inputs: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
+        return call(*inputs)
+
+    def beside(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def join(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+    def free_bytes(self) -> int:
+        return free_host_bytes()
+
+
+class Graphs:
+    """Runs calls as CUDA graphs. What a call returns is the caller's to keep."""
+
+    def __init__(self) -> None:
+        self._graphs: dict[Hashable, _Graph] = {}
+        self._stream, self._side = torch.cuda.Stream(), torch.cuda.Stream()
+        self._forked = False
+        self._queued: deque[torch.cuda.Event] = deque()
+
+    def run(self, kind: Hashable, call: Call, *inputs: Tensor) -> tuple[Tensor, ...]:
+        key = kind, *((each.shape, each.dtype, each.stride()) for each in inputs)
+        graph = self._graphs.get(key)
+        if graph is None:
+            if len(self._graphs) == _MOST_GRAPHS:
+                self.forget()
+            graph = self._graphs[key] = self._recorded(call, inputs)
+        outputs = graph.replay(inputs)
+        self._wait_for_the_call_before()
+        return outputs
+
+    def _recorded(self, call: Call, inputs: Sequence[Tensor]) -> "_Graph":
+        try:
+            return _Graph(call, inputs, self._stream, self._pool())
+        except torch.OutOfMemoryError:
+            self.forget()  # graphs of other sizes keep memory
+        return _Graph(call, inputs, self._stream, self._pool())
+
+    def _pool(self) -> _Pool | None:
+        """They run one after the other, so they share the memory of what is between."""
+        return next((graph.pool for graph in self._graphs.values()), None)
+
+    def _wait_for_the_call_before(self) -> None:
+        """So that the host is one call ahead of the card and no more: cancelling acts at once."""
+        event = torch.cuda.Event(blocking=True)
+        event.record()
+        self._queued.append(event)
+        if len(self._queued) > 1:
+            self._queued.popleft().synchronize()
+
+    def beside(self) -> AbstractContextManager[object]:
+        self._side.wait_stream(torch.cuda.current_stream())
+        self._forked = True
+        return torch.cuda.stream(self._side)
+
+    def join(self) -> None:
+        if self._forked:
+            torch.cuda.current_stream().wait_stream(self._side)
+        self._forked = False
+
+    def forget(self) -> None:
+        self._graphs.clear()
+        self._forked = False
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+
+    def free_bytes(self) -> int:
+        free, total = torch.cuda.mem_get_info()
+        allowed = int(total * torch.cuda.get_per_process_memory_fraction())
+        reserved = torch.cuda.memory_reserved()
+        return min(free, allowed - reserved) + reserved - torch.cuda.memory_allocated()
+
+
+class _Graph:
+    """One call, recorded for inputs of the shapes of `inputs`."""
+
+    def __init__(
+        self, call: Call, inputs: Sequence[Tensor], stream: torch.cuda.Stream, pool: _Pool | None
+    ) -> None:
+        self._inputs = [torch.empty_like(each, device="cuda").copy_(each) for each in inputs]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries choose and load their kernels
+            call(*self._inputs)
+        torch.cuda.synchronize()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+            self._outputs = call(*self._inputs)
+
+    @property
+    def pool(self) -> _Pool:
+        return self._graph.pool()
+
+    def replay(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        for own, given in zip(self._inputs, inputs, strict=True):
+            own.copy_(given, non_blocking=True)
+        self._graph.replay()
+        return tuple(each.clone() for each in self._outputs)
+
+
+def free_host_bytes() -> int:
+    """Main memory that can be had without swapping."""
+    facts = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    (available,) = (line.split()[1] for line in facts if line.startswith("MemAvailable:"))
+    return int(available) * 1024

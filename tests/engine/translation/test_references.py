@@ -1,0 +1,95 @@
+"""What the network sees of references: kept while there is room, and the same bits always."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from engine.settings import TranslationSettings
+from engine.translation.diffusion import DiffusionPainter
+from engine.translation.references import FeatureMemory
+from engine.translation.stable_diffusion import StableDiffusion
+from engine.types import FloatArray
+
+if TYPE_CHECKING:
+    from tests.engine.conftest import Photo
+    from tests.engine.translation.conftest import Shot
+
+
+@pytest.fixture
+def sources(photo: "Photo") -> list[FloatArray]:
+    wide = photo(64, 128)
+    return [np.ascontiguousarray(wide[:, left : left + 64]) for left in (0, 4, 14, 20)]
+
+
+@contextmanager
+def counted(name: str) -> Iterator[list[int]]:
+    """The sizes of the calls of a method of the model."""
+    calls: list[int] = []
+    method: Any = getattr(StableDiffusion, name)
+
+    def counting(self: Any, x: Any, *rest: Any) -> Any:
+        calls.append(len(x))
+        return method(self, x, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StableDiffusion, name, counting)
+        yield calls
+
+
+def test_each_reference_is_seen_once_a_step_and_the_anchor_once_a_shot(
+    shot: "Shot", sources: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    with counted("see") as seen, counted("predict") as predicted:
+        for number, wanted in enumerate([0, 6, 6, 6]):
+            seen.clear()
+            predicted.clear()
+            shot.paint(sources[number], tiny_settings)
+            assert len(seen) == wanted
+            # Of the second pass, three steps from pixel fusion on, the first is known already.
+            assert len(predicted) == (6 + 3 - 1 if number else 6)
+
+
+def test_a_key_frame_painted_again_alone_has_the_same_bits(
+    shot: "Shot", sources: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    for source in sources:
+        shot.paint(source, tiny_settings)
+    takes, trajectories = list(shot.takes), list(shot.trajectories)
+    del shot.takes[3:], shot.trajectories[3:], shot.sources[3:]
+    shot.painter = DiffusionPainter()
+    assert np.array_equal(shot.paint(sources[3], tiny_settings), takes[3])
+    again, before = shot.trajectories[3], trajectories[3]
+    assert again is not None
+    assert before is not None
+    assert np.array_equal(again.latents, before.latents)
+
+
+def test_without_memory_for_what_was_seen_the_bits_are_the_same(
+    shot: "Shot",
+    sources: list[FloatArray],
+    tiny_settings: TranslationSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for source in sources[:2]:
+        shot.paint(source, tiny_settings)
+    references = shot.references(sources[2])
+    kept = shot.paint(sources[2], tiny_settings, references)
+    monkeypatch.setattr("engine.translation.references.free_host_bytes", lambda: 0)
+    shot.painter = DiffusionPainter()
+    with counted("see") as seen:
+        assert np.array_equal(shot.paint(sources[2], tiny_settings, references), kept)
+    assert len(seen) > 12
+
+
+def test_only_the_references_of_the_last_key_frame_are_remembered(
+    shot: "Shot", sources: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    painter = shot.painter = DiffusionPainter()
+    for source in (*sources, *sources):
+        shot.paint(source, tiny_settings)
+    assert painter._loaded is not None
+    memory: FeatureMemory = painter._loaded.model.memory
+    assert len({name for name, _ in memory._kept}) == 2
