@@ -55,7 +55,7 @@ class Eager:
     def forget(self) -> None: ...
 
     def free_bytes(self) -> int:
-        return free_host_bytes()
+        return spare_host_bytes()
 
 
 class Graphs:
@@ -146,8 +146,10 @@ class _Graph:
         return tuple(each.clone() for each in self._outputs)
 
 
-def free_host_bytes() -> int:
-    """Main memory that can be had without swapping."""
-    facts = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    (available,) = (line.split()[1] for line in facts if line.startswith("MemAvailable:"))
-    return int(available) * 1024
+def spare_host_bytes() -> int:
+    """Main memory that is free beyond a quarter of all, which others may need."""
+    facts = dict(
+        line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    )
+    total, available = (int(facts[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    return (available - total // 4) * 1024

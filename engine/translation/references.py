@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from engine.settings import TranslationSettings
-from engine.translation.execution import Execution, free_host_bytes
+from engine.translation.execution import Execution, spare_host_bytes
 from engine.translation.painter import Reference, Trajectory
 
 _CARD_RESERVE = 1 << 30
 """Bytes of the card that other calls may still ask for."""
-_HOST_SHARE = 0.25
-"""Of the free main memory, what one reference at one time may take."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class FeatureMemory:
         size = seen.features.nbytes
         if seen.features.is_cuda and size < self._execution.free_bytes() - _CARD_RESERVE:
             self._kept[name, t] = seen
-        elif size < _HOST_SHARE * free_host_bytes():
+        elif size < spare_host_bytes():
             self._kept[name, t] = Seen(_in_main_memory(seen.features), seen.x0)
 
     def forget_all_but(self, names: Collection[str]) -> None:

@@ -77,7 +77,7 @@ def test_without_memory_for_what_was_seen_the_bits_are_the_same(
         shot.paint(source, tiny_settings)
     references = shot.references(sources[2])
     kept = shot.paint(sources[2], tiny_settings, references)
-    monkeypatch.setattr("engine.translation.references.free_host_bytes", lambda: 0)
+    monkeypatch.setattr("engine.translation.references.spare_host_bytes", lambda: 0)
     shot.painter = DiffusionPainter()
     with counted("see") as seen:
         assert np.array_equal(shot.paint(sources[2], tiny_settings, references), kept)
