@@ -1,15 +1,16 @@
 """Cross-frame attention (Eq. 6) inside a real U-Net."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from engine.settings import TranslationSettings
-from engine.translation.attention import Exchange, use_cross_frame_attention
+from engine.translation.attention import CrossFrameAttention, Exchange, use_cross_frame_attention
 
 
 def unet_of(folder: Path) -> Any:
@@ -70,6 +71,29 @@ def test_a_frame_painted_against_others_looks_at_them_and_not_at_itself(unet: An
     assert not close(against_others, alone)
     assert not close(network.predicted(frame(0), anchor, frame(3)), against_others)
     assert not close(network.predicted(frame(0), frame(3), previous), against_others)
+
+
+@torch.inference_mode()
+def test_keys_and_values_come_from_the_references_alone() -> None:
+    """Eq. 6, written out for one layer with one head."""
+    torch.manual_seed(0)
+    exchange, self_attention = Exchange(), cast("Any", Attention)
+    layer = self_attention(
+        query_dim=16, heads=1, dim_head=16, processor=CrossFrameAttention(exchange)
+    )
+    tokens = torch.randn(2, 3, 5, 16, generator=random(0))
+    references = tokens[:, 1:]
+    exchange.begin([], shows=True)
+    layer(references.flatten(0, 1))
+    exchange.begin(list(exchange.features(2)), shows=False)
+    attended = layer(tokens[:, 0])
+    query, key, value = (
+        layer.to_q(tokens[:, 0]),
+        layer.to_k(references.flatten(1, 2)),
+        layer.to_v(references.flatten(1, 2)),
+    )
+    weights = (query @ key.transpose(-1, -2) / 4).softmax(-1)
+    assert close(attended, layer.to_out[0](weights @ value))
 
 
 def test_what_a_frame_shows_depends_on_nothing_but_itself(unet: Any) -> None:
