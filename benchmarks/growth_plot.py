@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from benchmarks.growth import FLOORS, FLOORS_OF_SHARED_SHIFTS, GrowthPoint
 from engine.types import FrameSize
@@ -63,7 +63,7 @@ def _panel(axes: Axes, points: Sequence[GrowthPoint]) -> None:
     grouped = groupby(by_device, key=lambda point: point.device)
     for color, (device, group) in zip(_COLORS, grouped, strict=False):
         _device(axes, list(group), device, color)
-    if any(point.floor_seconds for point in points):
+    if points and points[0].grows == "pixels":
         _floors(axes)
         axes.xaxis.set_major_locator(FixedLocator([10.0**power for power in (4, 5, 6, 7)]))
     else:
@@ -105,4 +105,5 @@ def _tick_amounts(axes: Axes, points: Sequence[GrowthPoint]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(amounts))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda amount, _: f"{amount:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter(lambda seconds, _: f"{seconds:g}")

@@ -355,6 +355,17 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
         assert np.array_equal(pieces.sequence[index][1].pixels, frame.pixels)
 
 
+def test_what_has_no_room_on_the_device_comes_back_from_the_store_with_the_same_bits(
+    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(footage, [0, 6])
+    whole = run(footage, plan, report)
+    two_pictures = 2 * 160 * 90 * 4 * 4
+    monkeypatch.setattr(pipeline, "RESIDENT_BYTES", two_pictures)
+    for address, picture in run(footage, plan, report).pictures.items():
+        assert np.array_equal(picture.pixels, whole.load(address).pixels)
+
+
 def test_a_frame_is_delivered_as_soon_as_its_picture_is_there(
     footage: Footage, report: "Recorder"
 ) -> None:
