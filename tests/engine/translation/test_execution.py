@@ -20,7 +20,7 @@ class Beside(TorchDispatchMode):
     """Holds what was made beside, and counts operations that touch it before the join."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls = self.touched_early = 0
         self._is_beside = False
         self._made: dict[int, Tensor] = {}
