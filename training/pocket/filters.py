@@ -28,27 +28,51 @@ def ink(pictures: Tensor) -> Tensor:
 
 
 def blueprint(pictures: Tensor) -> Tensor:
-    """White lines on Prussian blue."""
-    lines = 1 - _outlines(luminance(pictures), sigma=1.2, sharpness=40.0)
-    glow = (lines + 0.35 * blur(lines, 3.0) + 0.18 * luminance(pictures)).clamp(0, 1)
-    return _tinted(glow, dark=(0.04, 0.16, 0.42), light=(0.93, 0.97, 1.0))
+    """White lines on Prussian blue, and a hint of the tones."""
+    gray = luminance(kuwahara(pictures, 3))
+    lines = (gradient(blur(gray, 1.5)) * 14).clamp(0, 1)
+    tones = ((gray - gray.mean((2, 3), keepdim=True)) * 0.35 + 0.12).clamp(0, 1)
+    drawn = (0.85 * lines + tones).clamp(0, 1)
+    return _tinted(drawn, dark=(0.03, 0.14, 0.40), light=(0.93, 0.97, 1.0))
 
 
 def neon(pictures: Tensor) -> Tensor:
-    """Glowing outlines in the picture's own hues on near black."""
-    lines = 1 - _outlines(luminance(pictures), sigma=1.6, sharpness=45.0)
-    hues = saturate(blur(pictures, 3.0), 3.5)
-    hues = hues / hues.amax(1, keepdim=True).clamp_min(0.15)
-    light = lines + 1.3 * blur(lines, 4.0)
-    return (0.05 * pictures + hues * light).clamp(0, 1)
+    """Glowing outlines in the picture's own hues on near black, white where they are brightest."""
+    lines = (gradient(blur(kuwahara(pictures, 3), 1.8)) * 11 - 0.15).clamp(0, 1)
+    hues = saturate(blur(pictures, 4.0), 4.0)
+    hues = hues / hues.amax(1, keepdim=True).clamp_min(0.2)
+    light = 1.1 * lines + 0.9 * blur(lines, 5.0)
+    core = (blur(lines, 0.8) - 0.55).clamp(0, 1)
+    return (0.04 * pictures + hues * light + core).clamp(0, 1)
+
+
+def stained_glass(pictures: Tensor) -> Tensor:
+    """Panes of one vivid colour each between leads, cut along the shapes of the picture."""
+    flat = saturate(kuwahara(pictures, 4), 1.6)
+    panes, colours = _panes(flat, cell=36)
+    borders = (functional.max_pool2d(panes, 3, 1, 1) != panes) | (
+        functional.max_pool2d(-panes, 3, 1, 1) != -panes
+    )
+    leads = blur(functional.max_pool2d(borders.to(pictures.dtype), 3, 1, 1), 0.8).clamp(0, 1)
+    return saturate(colours, 1.7) * (1 - leads) + 0.04 * leads
+
+
+def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
+    """The strokes of a painting, with the colours of the picture in flat touches."""
+    strokes = 0.75 * luminance(painted) + 0.25 * luminance(pictures)
+    own, flat = luminance(pictures), kuwahara(pictures, 4)
+    middle, depth = _levels(strokes)
+    own_middle, own_depth = _levels(own)
+    strokes = (strokes - middle) / depth * (depth + own_depth) / 2 + (middle + own_middle) / 2
+    return (strokes + 1.3 * (flat - luminance(flat))).clamp(0, 1)
 
 
 def watercolour(pictures: Tensor) -> Tensor:
     """Flat washes with darker rims and the grain of paper."""
     washes = kuwahara(kuwahara(pictures, 5), 4)
-    rims = gradient(blur(washes, 1.2)).clamp(0, 0.35)
+    rims = 1.6 * gradient(blur(washes, 1.2)).clamp(0, 0.35)
     pigment = _cloud(washes, cell=24) * 0.10 + _cloud(washes, cell=3) * 0.06
-    pale = 1 - (1 - saturate(washes, 1.35)) * 0.78
+    pale = 1 - (1 - saturate(washes, 1.7)) * 0.8
     return (pale * (1 - 0.9 * rims) - pigment * (1 - luminance(pale)) + 0.02).clamp(0, 1)
 
 
@@ -62,9 +86,9 @@ def comic(pictures: Tensor) -> Tensor:
 
 def cartoon(pictures: Tensor) -> Tensor:
     """Cel animation: soft flat colours inside thin dark outlines."""
-    flat = _posterised(saturate(kuwahara(kuwahara(pictures, 5), 3), 1.5), levels=6)
-    outlines = _outlines(luminance(kuwahara(pictures, 2)), sigma=1.0, sharpness=26.0)
-    return (flat.pow(0.85) * (0.15 + 0.85 * outlines)).clamp(0, 1)
+    flat = _posterised(saturate(kuwahara(kuwahara(pictures, 7), 5), 1.7), levels=5)
+    outlines = _outlines(luminance(kuwahara(pictures, 5)), sigma=1.8, sharpness=40.0)
+    return (flat.pow(0.8) * (0.08 + 0.92 * outlines)).clamp(0, 1)
 
 
 def pointillist(pictures: Tensor) -> Tensor:
@@ -169,6 +193,37 @@ def kuwahara(x: Tensor, radius: int) -> Tensor:
     spreads = torch.stack([spread[..., y : y + height, x_ : x_ + width] for y, x_ in corners])
     calmest = spreads.argmin(0, keepdim=True).expand(-1, -1, means.shape[2], -1, -1)
     return means.gather(0, calmest)[0]
+
+
+def _levels(gray: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each picture, the latter never 0."""
+    return gray.mean((2, 3), keepdim=True), gray.std((2, 3), keepdim=True).clamp_min(0.01)
+
+
+def _panes(pictures: Tensor, cell: int) -> tuple[Tensor, Tensor]:
+    """Every pixel's nearest, in place and colour, of points strewn about a grid: their numbers
+    [B, 1, H, W] and colours [B, 3, H, W].
+    """
+    height, width = pictures.shape[-2:]
+    rows, columns = _grid(pictures)
+    size = (height // cell + 3, width // cell + 3)
+    strewn = (torch.rand((2, *size), device=pictures.device) - 0.5) * 0.7
+    down = (torch.arange(size[0], device=pictures.device).view(-1, 1) - 0.5 + strewn[0]) * cell
+    across = (torch.arange(size[1], device=pictures.device) - 0.5 + strewn[1]) * cell
+    inside = down.round().long().clamp(0, height - 1), across.round().long().clamp(0, width - 1)
+    colours = blur(pictures, 4.0)[..., inside[0], inside[1]]
+    nearest = torch.full_like(pictures[:, :1], torch.inf)
+    number, colour = torch.zeros_like(nearest), torch.zeros_like(pictures)
+    for row in (0, 1, 2):
+        for column in (0, 1, 2):
+            i, j = (rows // cell).long() + row, (columns // cell).long() + column
+            there = ((rows - down[i, j]) ** 2 + (columns - across[i, j]) ** 2) / cell**2
+            distance = there + 3 * ((colours[..., i, j] - pictures) ** 2).sum(1, keepdim=True)
+            nearer = distance < nearest
+            nearest = torch.where(nearer, distance, nearest)
+            number = torch.where(nearer, (i * size[1] + j).to(number), number)
+            colour = torch.where(nearer, colours[..., i, j], colour)
+    return number, colour
 
 
 def _outlines(gray: Tensor, sigma: float, sharpness: float) -> Tensor:

@@ -20,6 +20,8 @@ class Look:
     """A style of the teacher, or a filter."""
     offered: bool
     """Whether the shipped weights have learnt it; README.md tells of those that have not."""
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Makes the look of the teacher's painting and of the picture it was painted from."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,13 @@ def _phrases(text: str) -> tuple[str, ...]:
 
 
 def _look(
-    name: str, paint: int | Callable[[Tensor], Tensor], phrases: str, offered: bool = True
+    name: str,
+    paint: int | Callable[[Tensor], Tensor],
+    phrases: str,
+    offered: bool = True,
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Look:
-    return Look(name, _phrases(phrases), paint, offered)
+    return Look(name, _phrases(phrases), paint, offered, finish)
 
 
 LOOKS = (
@@ -51,9 +57,10 @@ LOOKS = (
     ),
     _look(
         "oil painting",
-        0,
+        19,
         "oil painting|oil on canvas|painting in oils|thick oil paint|impasto oil painting"
         "|painted canvas|oil paint|impressionist painting",
+        finish=filters.in_own_colours,
     ),
     _look(
         "watercolour",
@@ -83,7 +90,7 @@ LOOKS = (
     ),
     _look(
         "stained glass",
-        15,
+        filters.stained_glass,
         "stained glass|stained glass window|leaded glass|church window|glass mosaic"
         "|stained glass panel",
     ),
@@ -147,20 +154,17 @@ LOOKS = (
         "neon",
         filters.neon,
         "neon|neon lights|neon sign|glowing neon|cyberpunk neon|cyberpunk|neon outlines",
-        offered=False,
     ),
     _look(
         "blueprint",
         filters.blueprint,
         "blueprint|cyanotype|technical drawing|architect drawing|white lines on blue"
         "|blueprint drawing",
-        offered=False,
     ),
     _look(
         "pointillism",
         filters.pointillist,
         "pointillism|pointillist painting|seurat|painting of dots|painted dots|dotted painting",
-        offered=False,
     ),
 )
 
@@ -303,7 +307,7 @@ def vocabulary_table() -> str:
     understood, and the guidance scale that suits the weights, as JSON.
     """
     table = {
-        "guidance_scale": 3.0,
+        "guidance_scale": 1.0,
         "looks": {look.name: list(look.phrases) for look in LOOKS if look.offered},
         "modifiers": {m.name: sorted({*m.adjectives, *m.phrases}) for m in MODIFIERS},
         "words": understood_words(),

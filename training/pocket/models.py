@@ -13,8 +13,9 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 LATENT_CHANNELS = 8
-"""Twice those of Stable Diffusion: little pictures need the detail more than a simple latent."""
+"""Twice those of Stable Diffusion: little pictures need detail more than a simple latent."""
 TEXT_WIDTH = 128
+_FIRST_LOG_VARIANCE = -6.0
 _WIDTHS = (96, 128, 144)
 _HEADS = (3, 4, 6)
 _DOWN = ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")
@@ -73,7 +74,9 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def new_scheduler() -> Any:
-    """The schedule of Stable Diffusion 1.5."""
+    """The schedule of Stable Diffusion 1.5, but the networks predict v (Salimans and Ho 2022): of
+    an almost pure noise, noise says nothing about the picture.
+    """
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -82,8 +85,33 @@ def new_scheduler() -> Any:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        prediction_type="epsilon",
+        prediction_type="v_prediction",
     )
+
+
+def take_over(network: Any, weights: Mapping[str, Tensor]) -> None:
+    """Starts `network` from the weights of one with fewer latent channels: what is beyond them
+    keeps its random start.
+    """
+    with torch.no_grad():
+        for name, own in network.state_dict().items():
+            given = weights[name]
+            common = tuple(slice(min(sides)) for sides in zip(own.shape, given.shape, strict=True))
+            own[common] = given[common].to(own)
+
+
+def take_over_vae(vae: Any, weights: Mapping[str, Tensor]) -> None:
+    """The same for an autoencoder. Its moments are the means of all channels, then the logarithms
+    of their variances, which start low for all of them.
+    """
+    take_over(vae, weights)
+    old, new = len(weights["quant_conv.bias"]) // 2, LATENT_CHANNELS
+    with torch.no_grad():
+        weight, bias = vae.quant_conv.weight, vae.quant_conv.bias
+        weight[old:new].normal_(std=0.2)
+        bias[old:new] = 0
+        weight[new:] = 0
+        bias[new:] = _FIRST_LOG_VARIANCE
 
 
 def normalise_latents(vae: Any, mean: Tensor, deviation: Tensor) -> None:
@@ -103,4 +131,5 @@ def normalise_latents(vae: Any, mean: Tensor, deviation: Tensor) -> None:
 
 def save_half(module: Any, folder: Path) -> None:
     """In half precision, in files of at most 14 MB."""
-    module.half().save_pretrained(folder, max_shard_size="14MB", safe_serialization=True)
+    module.half().to(memory_format=torch.contiguous_format)
+    module.save_pretrained(folder, max_shard_size="14MB", safe_serialization=True)

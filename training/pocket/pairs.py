@@ -44,6 +44,8 @@ class Painter:
         if isinstance(look.paint, int):
             styles = torch.full((len(pictures),), look.paint, device=pictures.device)
             painted: Tensor = self.teacher(pictures, styles)
+            if look.finish:
+                painted = look.finish(painted, pictures)
         else:
             painted = look.paint(pictures)
         for modifier in MODIFIER_SETS[modifiers]:

@@ -15,11 +15,13 @@ from training.pocket.train_diffusion import tokens_of
 
 @dataclass(frozen=True)
 class Sampling:
+    """The product's defaults."""
+
     steps: int = 20
-    strength: float = 1.0
+    strength: float = 0.6
     guidance_scale: float = 1.0
     """1 asks the networks once a step, without the empty prompt."""
-    control_weight: float = 1.0
+    control_weight: float = 0.7
     seed: int = 0
 
 
@@ -46,15 +48,16 @@ def paint(
     times = _times(sampling, len(signal))
     x = signal[times[0]].sqrt() * source + (1 - signal[times[0]]).sqrt() * noise
     for t, following in zip(times, [*times[1:], None], strict=True):
-        direction = _noise(pipeline, x, t, asked, edges, sampling.control_weight)
+        velocity = _velocity(pipeline, x, t, asked, edges, sampling.control_weight)
         if sampling.guidance_scale != 1:
-            without = _noise(pipeline, x, t, nothing, edges, sampling.control_weight)
-            direction = without + sampling.guidance_scale * (direction - without)
-        x0 = (x - (1 - signal[t]).sqrt() * direction) / signal[t].sqrt()
+            without = _velocity(pipeline, x, t, nothing, edges, sampling.control_weight)
+            velocity = without + sampling.guidance_scale * (velocity - without)
+        x0 = signal[t].sqrt() * x - (1 - signal[t]).sqrt() * velocity
+        noise = signal[t].sqrt() * velocity + (1 - signal[t]).sqrt() * x
         if following is None:
             x = x0
         else:
-            x = signal[following].sqrt() * x0 + (1 - signal[following]).sqrt() * direction
+            x = signal[following].sqrt() * x0 + (1 - signal[following]).sqrt() * noise
     decoded: Tensor = vae.decode(x).sample
     return (decoded / 2 + 0.5).clamp(0, 1)
 
@@ -65,7 +68,7 @@ def _words(pipeline: Any, prompts: Sequence[str]) -> Tensor:
     return encoded
 
 
-def _noise(
+def _velocity(
     pipeline: Any,
     x: Tensor,
     t: int,

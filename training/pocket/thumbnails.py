@@ -22,7 +22,7 @@ SHOWN_SIZE = (160, 120)
 BASE = "oil painting"
 """What the modifiers are shown on."""
 _QUALITY = 85
-_SAMPLING = Sampling(strength=0.6, guidance_scale=3.0)
+_SAMPLING = Sampling()
 
 
 def paint_thumbnails(model: Path, picture: Path) -> None:

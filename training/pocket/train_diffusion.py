@@ -20,6 +20,7 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from training.pocket.fast import quicken
 from training.pocket.looks import LOOKS, captions, idle_captions
 from training.pocket.models import (
     new_controlnet,
@@ -27,6 +28,7 @@ from training.pocket.models import (
     new_text_encoder,
     new_unet,
     save_half,
+    take_over,
 )
 from training.pocket.pairs import (
     MODIFIER_SETS,
@@ -42,11 +44,9 @@ from training.pocket.stepping import Step, Weights
 from training.pocket.tokenizer import write_tokenizer
 
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
-FROM_PHOTOGRAPH, EARLIEST_TIME = 0.35, 250
-"""Painting starts from a noised photograph (SDEdit), so from this time on some noised inputs hold
-the photograph, while the noise to be predicted still leads to the painting."""
+FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 250
+"""Painting starts from a photograph that is noised to a time from this one on (SDEdit)."""
 CAPTIONS_EACH = 64
-SNR_LIMIT = 5.0
 PEAK_RATE = 6e-4
 _LOG_EVERY_STEPS = 500
 _CELL = 8
@@ -63,7 +63,7 @@ class Phase:
     batch: int
 
 
-PHASES = (Phase(0.7, 32, 128), Phase(1.0, 64, 40))
+PHASES = (Phase(0.55, 32, 128), Phase(1.0, 64, 40))
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def train(options: argparse.Namespace) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(options.target / "tokenizer")
     torch.manual_seed(0)
     networks = _networks(tokenizer, options.init_from, device)
-    weights = Weights(networks.all, PEAK_RATE if options.init_from is None else PEAK_RATE / 2)
+    weights = Weights(networks.all, PEAK_RATE)
     state = options.target.with_suffix(".state")
     done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
     torch.manual_seed(int(done["steps"]))
@@ -125,6 +125,8 @@ def fill_bank(
     pairs = plan_pairs(len(crops), options.looks_per_crop, rng)
     vae: Any = AutoencoderKL.from_pretrained(options.vae)
     vae = vae.to(device, torch.bfloat16)
+    if device.type == "cuda":
+        quicken(vae)
     side = SIDE // _CELL
     shape = (vae.config.latent_channels, side, side)
     latents = torch.empty((len(pairs), *shape), device=device, dtype=torch.float16)
@@ -167,29 +169,41 @@ def tokens_of(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
     return found
 
 
-class NoiseLoss:
-    """Mean squared error of the predicted noise, weighed by min-SNR (Hang et al. 2023)."""
+class PaintingLoss:
+    """Mean squared error of the predicted v (Salimans and Ho 2022).
+
+    Where painting begins with the photograph F at time s, DDIM goes in a straight line to the
+    painting P: its x_t hold P and the noise e + sqrt(abar_s / (1 - abar_s)) (F - P).
+    """
 
     def __init__(self, networks: Networks, device: torch.device) -> None:
         self.networks = networks
         self.signal = new_scheduler().alphas_cumprod.to(device)
 
     def __call__(
-        self, painting: Tensor, start: Tensor, edges: Tensor, tokens: Tensor, steered: Tensor
+        self,
+        painting: Tensor,
+        photograph: Tensor,
+        begun: Tensor,
+        edges: Tensor,
+        tokens: Tensor,
+        steered: Tensor,
     ) -> Tensor:
-        """`start` is the painting, or the photograph where painting shall begin with it; `steered`
-        [B] is 0 where the U-Net must do without the ControlNet.
+        """`begun` [B, 1, 1, 1] is 1 where painting begins with the photograph; `steered` [B] is 0
+        where the U-Net must do without the ControlNet.
         """
-        t = torch.randint(len(self.signal), (len(painting), 1, 1, 1), device=painting.device)
-        abar = self.signal[t]
-        start = torch.where(t >= EARLIEST_TIME, start, painting)
-        noisy = abar.sqrt() * start + (1 - abar).sqrt() * torch.randn_like(painting)
-        noise = (noisy - abar.sqrt() * painting) / (1 - abar).sqrt()
+        shape, last = begun.shape, len(self.signal)
+        t = torch.randint(last, shape, device=painting.device)
+        start = torch.randint(EARLIEST_START, last, shape, device=painting.device)
+        left = self.signal[torch.maximum(t, start)]
+        noise = torch.randn_like(painting)
+        noise = noise + begun * (left / (1 - left)).sqrt() * (photograph - painting)
+        keep, blend = self.signal[t].sqrt(), (1 - self.signal[t]).sqrt()
+        noisy = keep * painting + blend * noise
         predicted = self._predict(
             noisy.to(self.networks.unet.dtype), t.flatten(), edges, tokens, steered
         )
-        snr = abar / (1 - abar)
-        loss: Tensor = ((predicted.float() - noise) ** 2 * (snr.clamp(max=SNR_LIMIT) / snr)).mean()
+        loss: Tensor = (predicted.float() - (keep * noise - blend * painting)).square().mean()
         return loss
 
     def _predict(
@@ -220,7 +234,7 @@ def _run(
     options: argparse.Namespace,
     state: Path,
 ) -> None:
-    loss_of = NoiseLoss(networks, bank.latents.device)
+    loss_of = PaintingLoss(networks, bank.latents.device)
     number, before = int(done["steps"]), done["seconds"]
     start = saved = time.monotonic()
     for phase in PHASES:
@@ -244,21 +258,24 @@ def _run(
     print(f"{seconds:.0f} s step {number}: stopped", flush=True)
 
 
-def _batch(bank: Bank, phase: Phase) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The inputs of NoiseLoss, for windows of random pictures."""
+def _batch(bank: Bank, phase: Phase) -> tuple[Tensor, ...]:
+    """The inputs of PaintingLoss, for windows of random pictures. Where nothing is asked for, the
+    photograph stays what it is.
+    """
     device, batch = bank.latents.device, phase.batch
     pick = torch.randint(len(bank.latents), (batch,), device=device)
     corner = torch.randint(bank.latents.shape[-1] - phase.side + 1, (2, batch), device=device)
     painting = _windows(bank.latents, pick, corner, phase.side).permute(0, 3, 1, 2).float()
     photograph = _windows(bank.photographs, bank.crop[pick], corner, phase.side)
-    begun = torch.rand((batch, 1, 1, 1), device=device) < FROM_PHOTOGRAPH
-    start = torch.where(begun, photograph.permute(0, 3, 1, 2).float(), painting)
+    photograph = photograph.permute(0, 3, 1, 2).float()
     edges = _windows(bank.edges[:, None], bank.crop[pick], corner * _CELL, phase.side * _CELL)
     idle = torch.rand(batch, device=device) < WITHOUT_CAPTION
     kind = torch.where(idle, len(bank.captions) - 1, bank.kind[pick])
     tokens = bank.captions[kind, torch.randint(CAPTIONS_EACH, (batch,), device=device)]
+    begun = (torch.rand((batch, 1, 1, 1), device=device) < FROM_PHOTOGRAPH).float()
     steered = (torch.rand(batch, device=device) >= WITHOUT_EDGES).float()
-    return painting.contiguous(), start.contiguous(), edges[..., 0], tokens, steered
+    painting = torch.where(idle.view(-1, 1, 1, 1), photograph, painting)
+    return painting, photograph, begun, edges[..., 0], tokens, steered
 
 
 def _windows(bank: Tensor, pick: Tensor, corner: Tensor, side: int) -> Tensor:
@@ -274,16 +291,19 @@ def _kind(look: int, modifiers: int) -> int:
 
 
 def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.device) -> Networks:
-    if init_from is None:
-        made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
-    else:
-        made = Networks(
-            CLIPTextModel.from_pretrained(init_from / "text_encoder"),
-            UNet2DConditionModel.from_pretrained(init_from / "unet"),
-            ControlNetModel.from_pretrained(init_from / "controlnet"),
-        )
+    made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
+    if init_from:
+        for network, trained in (
+            (made.text_encoder, CLIPTextModel.from_pretrained(init_from / "text_encoder")),
+            (made.unet, UNet2DConditionModel.from_pretrained(init_from / "unet")),
+            (made.controlnet, ControlNetModel.from_pretrained(init_from / "controlnet")),
+        ):
+            take_over(network, trained.state_dict())
     for network in made.all:
         network.to(device).train()
+    if device.type == "cuda":
+        quicken(made.unet)
+        quicken(made.controlnet)
     return made
 
 

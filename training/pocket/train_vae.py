@@ -15,12 +15,14 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from training.pocket.models import new_vae, normalise_latents, save_half
+from training.pocket.fast import quicken
+from training.pocket.models import new_vae, normalise_latents, save_half, take_over, take_over_vae
 from training.pocket.pairs import Painter, cut_crops, painted_chunks, plan_pairs, read_pictures
 from training.pocket.stepping import Step, Weights
 
 KL_WEIGHT = 1e-6
-GRADIENT_WEIGHT = 0.5
+GRADIENT_WEIGHT = 0.3
+SQUARE_WEIGHT = 4.0
 _LOG_EVERY_STEPS = 1000
 
 
@@ -34,36 +36,66 @@ class Phase:
     batch: int
 
 
-PHASES = (Phase(0.7, 128, 32), Phase(1.0, 256, 12))
+PHASES = (Phase(0.6, 128, 48), Phase(0.85, 256, 16), Phase(1.0, 512, 5))
+"""Normalisation looks at the whole picture, so the end is at the size of use."""
 
 
-def train(pictures: Path, target: Path, seconds: float, crops: int, init_from: Path | None) -> None:
+def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bank = _bank(pictures, crops, device)
-    vae: Any = AutoencoderKL.from_pretrained(init_from) if init_from else new_vae()
+    bank = _bank(options.pictures, options.crops, device)
+    vae: Any = new_vae()
+    if options.init_from:
+        begun = AutoencoderKL.from_pretrained(options.init_from).state_dict()
+        take_over_vae(vae, begun)
     vae = vae.to(device)
-    weights = Weights([vae], learning_rate=1e-3 if init_from is None else 3e-4)
-    start, step_number = time.monotonic(), 0
+    if device.type == "cuda":
+        quicken(vae)
+    trained = [vae]
+    if options.keep_latents:
+        take_over(vae, begun)
+        vae.requires_grad_(False)
+        trained = [vae.decoder.requires_grad_(True), vae.post_quant_conv.requires_grad_(True)]
+    weights = Weights(trained, learning_rate=6e-4 if options.init_from else 1e-3)
+    vae.to(torch.bfloat16)
+    _run(vae, weights, bank, options.seconds)
+    weights.put_average()
+    vae.float()
+    if options.keep_latents:
+        take_over(vae.encoder, _inside(begun, "encoder"))
+        take_over(vae.quant_conv, _inside(begun, "quant_conv"))
+    else:
+        _normalise(vae, bank)
+    save_half(vae, options.target)
+
+
+def _run(vae: Any, weights: Weights, bank: Tensor, seconds: float) -> None:
+    start, number = time.monotonic(), 0
     for phase in PHASES:
         step = Step(weights, lambda batch: loss_of(vae, batch), [_batch(bank, phase)])
         while (progress := (time.monotonic() - start) / seconds) < phase.until:
-            weights.set_rate(step_number, progress)
+            weights.set_rate(number, progress)
             loss = step(_batch(bank, phase))
-            if step_number % _LOG_EVERY_STEPS == 0:
-                print(f"{progress:.3f} step {step_number} loss {loss.item():.4f}", flush=True)
-            step_number += 1
-    weights.put_average()
-    _normalise(vae.float(), bank)
-    save_half(vae, target)
+            if number % _LOG_EVERY_STEPS == 0:
+                print(f"{progress:.3f} step {number} loss {loss.item():.4f}", flush=True)
+            number += 1
+    print(f"step {number}: stopped", flush=True)
+
+
+def _inside(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
 
 
 def loss_of(vae: Any, pictures: Tensor) -> Tensor:
-    """Absolute error of the pixels and of their differences at three scales; `pictures` -1..1."""
+    """Absolute and squared error of the pixels, absolute error of their differences at three
+    scales; `pictures` -1..1.
+    """
     posterior = vae.encode(pictures.to(vae.dtype)).latent_dist
     decoded = vae.decode(posterior.sample()).sample.float()
     error = decoded - pictures.float()
-    loss: Tensor = error.abs().mean() + KL_WEIGHT * posterior.kl().float().mean()
+    loss: Tensor = error.abs().mean() + SQUARE_WEIGHT * error.square().mean()
+    loss = loss + KL_WEIGHT * posterior.kl().float().mean()
     for _ in range(3):
         across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
         loss = loss + GRADIENT_WEIGHT / 3 * (across + down)
@@ -90,7 +122,7 @@ def _batch(bank: Tensor, phase: Phase) -> Tensor:
     offsets = torch.arange(side, device=device)
     rows, columns = corner[0] + offsets.view(1, -1, 1), corner[1] + offsets.view(1, 1, -1)
     windows = bank[number, :, rows, columns].permute(0, 3, 1, 2)
-    return windows.to(torch.bfloat16).contiguous() / 127.5 - 1
+    return (windows.to(torch.bfloat16) / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -109,5 +141,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=400)
     parser.add_argument("--crops", type=int, default=2500)
     parser.add_argument("--init-from", type=Path)
-    options = parser.parse_args()
-    train(options.pictures, options.target, options.seconds, options.crops, options.init_from)
+    parser.add_argument(
+        "--keep-latents", action="store_true", help="train the decoder of --init-from alone"
+    )
+    train(parser.parse_args())

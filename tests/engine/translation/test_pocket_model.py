@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -57,8 +58,34 @@ def test_a_starry_night_is_blue_and_a_woodcut_is_not(paint: Paint) -> None:
     assert blueness("a woodcut") < 0 < blueness("a starry night painting")
 
 
-def test_its_own_guidance_scale_is_3_and_that_of_stable_diffusion_7_5() -> None:
-    assert recipe_of(DRAFT) == recipe_of(replace(DRAFT, guidance_scale=3.0))
+def test_the_higher_the_strength_the_further_from_the_source(paint: Paint, photo: "Photo") -> None:
+    source = photo(96, 128)
+
+    def distance(strength: float) -> float:
+        painted = paint(replace(DRAFT, prompt="a pencil drawing", strength=strength))
+        return float(np.abs(painted - source).mean())
+
+    assert distance(0.2) < distance(0.5) < distance(0.8)
+
+
+def test_the_controlnet_holds_the_edges_where_nothing_else_of_the_source_is_left(
+    paint: Paint, photo: "Photo"
+) -> None:
+    def edges(picture: FloatArray) -> FloatArray:
+        gray = cv2.cvtColor((picture.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+        lines = cv2.Canny(gray, 100, 200).astype(np.float32)
+        return cv2.GaussianBlur(lines, (0, 0), 2).astype(np.float32)
+
+    def agreement(weight: float) -> float:
+        settings = replace(DRAFT, prompt="an ink drawing", strength=1.0, controlnet_weight=weight)
+        painted, source = edges(paint(settings)), edges(photo(96, 128))
+        return float(np.corrcoef(painted.ravel(), source.ravel()).min())
+
+    assert agreement(1.0) > agreement(0.0) + 0.1
+
+
+def test_its_own_guidance_scale_is_1_and_that_of_stable_diffusion_7_5() -> None:
+    assert recipe_of(DRAFT) == recipe_of(replace(DRAFT, guidance_scale=1.0))
     assert recipe_of(DRAFT) != recipe_of(replace(DRAFT, guidance_scale=7.5))
     hub = replace(DRAFT, model="owner/model", controlnet="")
     assert recipe_of(hub) == recipe_of(replace(hub, guidance_scale=7.5))
@@ -97,11 +124,11 @@ def test_words_that_it_does_not_know_are_named_and_change_nothing(
     paint: Paint, report: "Recorder"
 ) -> None:
     plain = replace(DRAFT, prompt="a woodcut")
-    strange = replace(DRAFT, prompt="a cyberpunk lion woodcut")
+    strange = replace(DRAFT, prompt="a smiling lion woodcut")
     assert np.array_equal(paint(strange), paint(plain))
     assert recipe_of(strange) == recipe_of(plain)
     (notice,) = report.notices
-    assert notice.startswith("The built-in model does not know: cyberpunk, lion. It knows looks")
+    assert notice.startswith("The built-in model does not know: smiling, lion. It knows looks")
     assert "`inbetween looks`" in notice
 
 
