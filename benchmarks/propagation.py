@@ -36,7 +36,7 @@ from benchmarks.situation import Picture8, Situation
 from engine.errors import InbetweenError, InvalidValueError
 from engine.native.kernels import Kernels
 from engine.propagation.parameters import QUALITIES
-from engine.trial import mean_gradient
+from engine.sharpness import mean_gradient
 from engine.types import FloatArray
 
 if TYPE_CHECKING:

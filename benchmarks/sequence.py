@@ -13,9 +13,9 @@ from engine.native.kernels import Kernels
 from engine.pipeline import execute
 from engine.plan import Plan, SourceFacts, make_plan
 from engine.settings import PropagationSettings, RenderSettings
+from engine.sharpness import mean_gradient
 from engine.store import StoredPicture
 from engine.translation.painters import recipe_of
-from engine.trial import mean_gradient
 from engine.types import FloatArray, KeyFrame
 
 

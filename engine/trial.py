@@ -18,6 +18,7 @@ from engine.pipeline import execute
 from engine.plan import Plan, SourceFacts, make_plan
 from engine.report import Report
 from engine.settings import RenderSettings, TranslationSettings
+from engine.sharpness import mean_gradient
 from engine.translation.painters import recipe_of
 from engine.types import FloatArray, Flow, FrameRange, KeyFrame
 
@@ -99,9 +100,3 @@ def sharpness(takes: Pictures) -> float:
     """Mean gradient of key frames over that of the first one: below 1 they are blurred."""
     first, *others = map(mean_gradient, takes.values())
     return float(np.mean(others)) / first
-
-
-def mean_gradient(picture: FloatArray) -> float:
-    """Mean magnitude of the differences to the right and to the lower neighbour."""
-    across, down = np.diff(picture, axis=1)[:-1], np.diff(picture, axis=0)[:, :-1]
-    return float(np.hypot(across, down).mean(dtype=np.float64))
