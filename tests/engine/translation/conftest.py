@@ -115,7 +115,7 @@ def pocket_settings() -> TranslationSettings:
         prompt="watercolour",
         strength=0.75,
         steps=8,
-        guidance_scale=3.0,
+        guidance_scale=1.0,
         model=str(folder),
         controlnet=str(folder / "controlnet"),
     )
