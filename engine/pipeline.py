@@ -82,9 +82,9 @@ class _Work:
 
     def deliver_chosen_takes(self) -> None:
         """Delivers what no step makes: takes that the editor chose."""
-        painted = {step.address for step in self._plan.paints}
+        painted = {step.frame for step in self._plan.paints}
         for index, address in self._plan.takes.items():
-            if address not in painted and self._saver.is_missing(index, address):
+            if index not in painted and self._saver.is_missing(index, address):
                 frame = self._footage.frame(index)
                 self._saver.deliver(self._store.load(address), frame, address)
 

@@ -41,7 +41,8 @@ class StoredPicture:
 class RenderStore(Protocol):
     """Keeps pictures by their address, and the finished sequence.
 
-    `save` and `deliver` are called from several threads, for pictures that differ.
+    `save` and `deliver` are called from several threads. Two may save the same picture at once, with
+    the same bits: equal frames have it in common.
     """
 
     def has(self, address: Address) -> bool: ...
@@ -133,11 +134,15 @@ class Saver:
         self._queue(step, began, made, keep)
 
     def reuse(self, step: Step, began: float, frame: Frame | None) -> None:
-        """A step that the store holds; `frame` is given where its picture has to be delivered."""
+        """A step that the store holds or that is on its way there, as equal frames share their
+        pictures; `frame` is given where its picture has to be delivered.
+        """
+        on_its_way = self._on_its_way(step.address)
 
         def keep() -> None:
             if frame is not None:
-                self.deliver(self._store.load(step.address), frame, step.address)
+                picture = on_its_way or self._store.load(step.address)
+                self.deliver(picture, frame, step.address)
 
         self._queue(step, began, None, keep)
 

@@ -1,3 +1,4 @@
+import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -139,6 +140,24 @@ class Memory:
     def deliver(self, frame: Frame, address: Address) -> None:
         self.sequence[frame.index] = (address, frame)
         self.deliveries.append(frame.index)
+
+
+class Still(Footage):
+    """A clip of which all frames are equal."""
+
+    def read(self, index: int) -> Frame:
+        return replace(super().read(0), index=index)
+
+    def digest(self, index: int) -> str:
+        return f"still {self.size}"
+
+
+class SlowMemory(Memory):
+    """Takes its time to save."""
+
+    def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
+        time.sleep(0.05)
+        super().save(address, picture, precision)
 
 
 @pytest.fixture
@@ -331,6 +350,29 @@ def test_a_frame_that_holds_an_old_picture_is_delivered_from_the_store(
     run(footage, plan, report, store)
     assert sorted(store.deliveries) == [3, 5]
     assert store.delivered(3) == plan.pictures[3]
+
+
+def test_equal_frames_share_a_picture_that_is_still_being_saved(
+    photo: "Photo", report: "Recorder"
+) -> None:
+    still = Still(photo(90, 180), FrameSize(160, 90), length=6)
+    plan = plan_of(still, [2, 3])
+    store = run(still, plan, report, SlowMemory())
+    assert report.made(Paint) == [2]
+    assert report.made(Propagate) == [1, 0]
+    assert {index: address for index, (address, _) in store.sequence.items()} == plan.pictures
+    assert sorted(store.sequence) == list(range(6))
+
+
+def test_a_chosen_take_is_delivered_although_an_equal_frame_is_painted_to_the_same(
+    photo: "Photo", report: "Recorder"
+) -> None:
+    still = Still(photo(90, 180), FrameSize(160, 90), length=2)
+    painted = run(still, plan_of(still, [1]), report)
+    take = plan_of(still, [1]).takes[1]
+    store = Memory({take: painted.pictures[take]})
+    run(still, plan_of(still, [KeyFrame(0, take=take), KeyFrame(1)]), report, store)
+    assert {index: address for index, (address, _) in store.sequence.items()} == {0: take, 1: take}
 
 
 def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
