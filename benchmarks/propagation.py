@@ -135,6 +135,14 @@ def main(
     printer = Printer(as_json)
     try:
         _check_quality(quality)
+        of_case = {"case": case, "clip": clip, "key": key, "target": target, "size": size}
+        if growth:
+            unused = {**of_case, "save": save, "prepare": prepare, "prepared": prepared or None}
+            _check_unused("--growth", unused)
+        else:
+            _check_unused("a measurement without --growth", {"with": beside, "plot": plot})
+        if prepared:
+            _check_unused("--prepared", {**of_case, "prepare": prepare})
         if growth:
             from benchmarks.growth import measure_growth
 
@@ -159,6 +167,12 @@ def main(
 def _check_quality(quality: str) -> None:
     if quality not in QUALITIES:
         raise InvalidValueError(f'The quality is "{quality}": choose {", ".join(QUALITIES)}.')
+
+
+def _check_unused(kind: str, options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InvalidValueError(f"--{name} does nothing for {kind}: leave one of them out.")
 
 
 def _prepare(cases: "list[Case]", file: Path) -> None:

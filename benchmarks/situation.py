@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import NotFoundError
+from engine.errors import NotFoundError, UnreadableMediaError
 from engine.types import FloatArray
 
 Picture8 = NDArray[np.uint8]
@@ -74,12 +75,17 @@ class Situation:
 
     @staticmethod
     def load(path: Path) -> "Situation":
-        """What `save` wrote. Raises NotFoundError where there is no such file."""
+        """What `save` wrote. Raises NotFoundError and UnreadableMediaError."""
         if not path.is_file():
             raise NotFoundError(f"{path} does not exist: write it by --prepare.")
-        with np.load(path) as file:
-            facts = file["facts"].tolist()
-            arrays = {name: _sums(file[name]) for name in file.files if name != "facts"}
+        try:
+            with np.load(path) as file:
+                facts = file["facts"].tolist()
+                arrays = {name: _sums(file[name]) for name in file.files if name != "facts"}
+        except (OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile) as error:
+            raise UnreadableMediaError(
+                f"{path} was not written by --prepare, or not to its end: write it again."
+            ) from error
         paintings = dict(_of_kind("painting", arrays))
         left, right = (_way(dict(_of_kind(name, arrays))) for name in _WAYS)
         keys = (int(facts[2]), int(facts[3]))

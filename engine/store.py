@@ -41,8 +41,8 @@ class StoredPicture:
 class RenderStore(Protocol):
     """Keeps pictures by their address, and the finished sequence.
 
-    `save` and `deliver` are called from several threads. Two may save the same picture at once, with
-    the same bits: equal frames have it in common.
+    `save` and `deliver` are called from several threads. Equal frames share a picture: two threads
+    may save it at once.
     """
 
     def has(self, address: Address) -> bool: ...

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.errors import InvalidValueError
+from engine.media.files import storage_errors
 from engine.translation.painters import describe_painters
 from engine.translation.vocabulary import Look
 
@@ -33,13 +34,14 @@ def list_looks() -> None:
 def write_sheet(path: Path) -> None:
     """Writes one picture with a small painting in every look, its name below.
 
-    Raises InvalidValueError for a file that is no picture by its name.
+    Raises InvalidValueError for a file that is no picture by its name, and StorageError.
     """
     if path.suffix.casefold() not in (".png", ".jpg", ".jpeg"):
         raise InvalidValueError(f"--sheet is {path}: name a .png or .jpg file.")
     described = describe_painters()
     looks = [look for painter in described for look in (*painter.looks, *painter.modifiers)]
-    _sheet([look for look in looks if look.picture]).save(path)
+    with storage_errors(path):
+        _sheet([look for look in looks if look.picture]).save(path)
     typer.echo(path)
 
 

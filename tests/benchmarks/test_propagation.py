@@ -81,7 +81,7 @@ def test_prepared_inputs_are_measured_without_the_packages_that_made_them(
     options = ["--case", str(small_clip), "--key", "2", "--target", "4", "--size", "96x64"]
     command = [sys.executable, "-m", "benchmarks.propagation", *options, "--prepare", str(file)]
     subprocess.run(command, capture_output=True, check=True)
-    prepared = parsed("-c", WITHOUT_OTHER_PACKAGES, "--prepared", str(file), *SMALL)
+    prepared = parsed("-c", WITHOUT_OTHER_PACKAGES, "--prepared", str(file), "--repeats", "1")
     assert number(prepared["psnr_db"]) == pytest.approx(number(row["psnr_db"]), abs=0.2)
     assert prepared["dis_seconds"] is None
     situation = Situation.load(file)
@@ -93,6 +93,26 @@ def test_a_case_of_ones_own_without_its_frames_is_refused_in_one_sentence() -> N
         named_cases("clip.mp4", None, key=3, target=None, size="64x64")
     with pytest.raises(InvalidValueError, match="later"):
         named_cases(None, None, key=33, target=30, size=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--growth", "--key", "3"], "--key does nothing for --growth"),
+        (["--plot", "plot.png"], "--plot does nothing for a measurement without --growth"),
+        (["--prepared", __file__, "--size", "64x64"], "--size does nothing for --prepared"),
+        (["--prepared", __file__], "was not written by --prepare"),
+        (["--prepared", "missing.npz"], "missing.npz does not exist"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_sentence(
+    options: list[str], sentence: str
+) -> None:
+    command = [sys.executable, "-m", "benchmarks.propagation", *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_brush_strokes_are_the_same_every_time_and_much_sharper_than_their_source() -> None:
