@@ -95,8 +95,10 @@ class DiffusionPainter:
         vocabulary = vocabulary_of(request.settings.model)
         if vocabulary and (advice := vocabulary.advice(request.settings.prompt)):
             report.notice(advice)
+        recipe = self.recipe(request.settings)
         request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)
+        model.memory.begin(recipe.text)
         from engine.translation.sampler import translate
 
         return translate(model, request, report)

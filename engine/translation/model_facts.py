@@ -69,12 +69,8 @@ def _all_of(settings: TranslationSettings) -> Iterator[ModelFacts]:
 
 def _network(kind: ModelKind, name: str) -> ModelFacts:
     found = find_files(kind, name)
-    if found.single_file is not None:
-        return _facts(kind.setting, name, found.single_file.parent, [found.single_file])
-    weights = [
-        file for part in kind.parts for file in sorted((found.folder / part).glob("*.safetensors"))
-    ]
-    return _facts(kind.setting, name, found.folder, weights)
+    folder = found.single_file.parent if found.single_file else found.folder
+    return _facts(kind.setting, name, folder, found.weights(kind))
 
 
 def _facts(setting: str, name: str, folder: Path, weights: list[Path]) -> ModelFacts:

@@ -62,11 +62,17 @@ class ModelFiles:
 
     def weight_bytes(self, kind: ModelKind) -> int:
         """How much there is to load."""
-        weights = [self.single_file] if self.single_file else self._weights(kind)
-        return sum(file.stat().st_size for file in weights)
+        return sum(file.stat().st_size for file in self.weights(kind))
 
-    def _weights(self, kind: ModelKind) -> list[Path]:
-        found = (file for part in kind.parts for file in (self.folder / part).glob("*.safetensors"))
+    def weights(self, kind: ModelKind) -> list[Path]:
+        """The files that are loaded."""
+        if self.single_file is not None:
+            return [self.single_file]
+        found = (
+            file
+            for part in kind.parts
+            for file in sorted((self.folder / part).glob("*.safetensors"))
+        )
         return [file for file in found if not any(map(file.match, _OTHER_WEIGHTS))]
 
 
@@ -75,12 +81,16 @@ def identity(kind: ModelKind, model: str) -> object:
     hub name, which stands for itself so that downloading it changes no address. The built-in model
     is identified by what its files hold, so that installing it again changes none either.
 
-    Raises ModelUnavailableError for what can be none of them.
+    Raises ModelUnavailableError for what can be none of them, and for an incomplete folder.
     """
     if model == POCKET and kind.built_in:
         return [POCKET, _pocket_digest(kind)]
     path = Path(model).expanduser()
     if path.is_dir():
+        if kind is LORA:
+            _only_weights(kind, model, path)
+        else:
+            _check_complete(kind, model, ModelFiles(path))
         files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
         return [str(path), *(file_facts(file) for file in files)]
     if path.is_file():
@@ -138,7 +148,10 @@ def find_weights(kind: ModelKind, name: str) -> Path:
         return path
     if in_hub := _HUB_FILE.fullmatch(name):
         return _file_from_hub(kind, *in_hub.groups())
-    folder = path if path.is_dir() else _from_hub(kind, name)
+    return _only_weights(kind, name, path if path.is_dir() else _from_hub(kind, name))
+
+
+def _only_weights(kind: ModelKind, name: str, folder: Path) -> Path:
     found = sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "no .safetensors file"

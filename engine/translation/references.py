@@ -7,7 +7,6 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from engine.settings import TranslationSettings
 from engine.translation.execution import Execution, spare_host_bytes
 from engine.translation.painter import Reference, Trajectory
 
@@ -38,13 +37,20 @@ class Seen:
 class FeatureMemory:
     """What was seen of references, as long as there is memory: on the card, then in main memory.
 
-    What is seen is a function of its name and the time, so that it makes no difference for the bits
-    of a painting whether it was kept or is computed again.
+    Under one recipe, what is seen is a function of the reference's name and the time, so that it
+    makes no difference for the bits of a painting whether it was kept or is computed again.
     """
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._kept: dict[tuple[str, int], Seen] = {}
+        self._recipe = ""
+
+    def begin(self, recipe: str) -> None:
+        """Before a painting: what was seen under another recipe is forgotten."""
+        if recipe != self._recipe:
+            self._kept = {}
+        self._recipe = recipe
 
     def recall(self, name: str, t: int) -> Seen | None:
         return self._kept.get((name, t))
@@ -68,9 +74,9 @@ def _in_main_memory(features: Tensor) -> Tensor:
     )
 
 
-def name_of(reference: Reference, settings: TranslationSettings, times: Sequence[int]) -> str:
-    """Stands for all that decides what is seen of a reference."""
-    digest = blake2b(f"{settings} {times}".encode(), digest_size=16)
+def name_of(reference: Reference) -> str:
+    """Stands for all that decides what is seen of a reference, besides the recipe."""
+    digest = blake2b(str(reference.source.shape).encode(), digest_size=16)
     for picture in (reference.source, reference.take, reference.control_picture):
         digest.update(b"" if picture is None else picture.tobytes())
     if reference.trajectory is not None:

@@ -165,7 +165,7 @@ class _Sampling:
     @cached_property
     def _references(self) -> list[ReferenceView]:
         times = self.schedule.times
-        names = [name_of(each, self._settings, times) for each in self._request.references]
+        names = [name_of(each) for each in self._request.references]
         self._model.memory.forget_all_but(names)
         return [
             ReferenceView(
@@ -329,7 +329,7 @@ def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[No
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+        if not _tells_of_memory(error):
             raise
         clear_frames(error.__traceback__)  # they hold tensors
         model.free_memory()
@@ -339,3 +339,9 @@ def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[No
             f"There is too little memory to paint frame {request.frame} at {width}x{height}: close "
             f"other programs, or render the clip at {smaller}."
         ) from error
+
+
+def _tells_of_memory(error: Exception) -> bool:
+    """Some ways to run out of memory have no type of their own: the processor's, a graph's."""
+    told = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in told)

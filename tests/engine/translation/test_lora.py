@@ -14,8 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import InvalidValueError, ModelUnavailableError
+from engine.plan import Recipe
 from engine.report import Stage
 from engine.settings import TranslationSettings
+from engine.translation.diffusion import DiffusionPainter
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
@@ -107,6 +109,9 @@ class Painted:
     def __call__(self, loras: str) -> FloatArray:
         return self._shot.paint(self._source, replace(self._settings, loras=loras), ())
 
+    def recipe(self, loras: str) -> Recipe:
+        return self._shot.painter.recipe(replace(self._settings, loras=loras))
+
     def weights(self, name: str) -> Tensor:
         loaded: Any = self._shot.painter._loaded
         weight: Tensor = layer_of(loaded.model, name).weight
@@ -161,6 +166,21 @@ def test_a_painting_does_not_depend_on_what_was_mixed_before(
     painted(f"{other} 1.3\n{lora} 0.1")
     assert np.array_equal(painted(f"{lora} 0.7\n{other} -0.3"), both)
     assert np.array_equal(painted(f"{lora} 0; {other} 0"), plain)
+
+
+def test_what_is_seen_of_references_is_seen_with_the_lora_in_use(
+    shot: "Shot", photo: "Photo", lora: Path, pipeline: Any, tiny_settings: TranslationSettings
+) -> None:
+    """Another file of the same name is another LoRA, also for a take that was accepted before."""
+    settings = replace(tiny_settings, steps=3, controlnet="", loras=str(lora))
+    source = photo(64, 64)
+    shot.paint(source, settings)
+    references = shot.references(source)
+    shot.paint(source, settings, references)
+    write_lora(lora, pipeline, as_kohya, seed=1)
+    again = shot.paint(source, settings, references)
+    shot.painter = DiffusionPainter()
+    assert np.array_equal(shot.paint(source, settings, references), again)
 
 
 def test_another_weight_is_another_recipe_and_loads_nothing(
@@ -221,4 +241,4 @@ def test_a_lora_is_named_once_and_exists_and_cannot_run_code(
     for name in ("a", "b"):
         save_file({"a": torch.ones(1)}, tmp_path / "two" / f"{name}.safetensors")
     with pytest.raises(ModelUnavailableError, match=r"holds a\.safetensors, b\.safetensors"):
-        painted(str(tmp_path / "two"))
+        painted.recipe(str(tmp_path / "two"))
