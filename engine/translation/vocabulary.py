@@ -114,7 +114,9 @@ def _picture(folder: Path, name: str) -> bytes:
 
 
 def _written(part: Part) -> str:
-    return part.text if part.weight == 1 else f"({part.text}:{part.weight:.4g})"
+    """In figures without an exponent, which no prompt has."""
+    weight = f"{part.weight:.4f}".rstrip("0").rstrip(".")
+    return part.text if part.weight == 1 else f"({part.text}:{weight})"
 
 
 def _spoken(text: str) -> str:

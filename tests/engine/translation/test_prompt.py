@@ -159,6 +159,8 @@ def test_the_vocabulary_of_the_built_in_model_keeps_weights() -> None:
     understood = vocabulary.understood("a (watercolour:1.3) of a lion, [sepia]")
     assert understood == "a (watercolour:1.3) of a, (sepia:0.9091)"
     assert vocabulary.understood("(woodcut:1.2)") == "(woodcut:1.2)"
+    assert vocabulary.understood("(woodcut:20000)") == "(woodcut:20000)"
+    assert vocabulary.understood("(woodcut:0.00001)") == "(woodcut:0)"
     assert vocabulary.advice("an (oil painting:1.25), (cold light)") == ""
 
 
