@@ -67,13 +67,16 @@ def _value_of(part: str) -> tuple[str, Value | None]:
 
 
 def _read(field: SettingField, text: str) -> Value:
+    wrong = f"--key sets {_spoken(field.name)} to {text!r}"
     try:
-        return _BOOLEANS[text] if field.value_type is bool else field.value_type(text)
+        value = _BOOLEANS[text] if field.value_type is bool else field.value_type(text)
     except (KeyError, ValueError) as error:
         wanted = {bool: "yes or no", int: "a whole number"}.get(field.value_type, "a number")
-        raise InvalidValueError(
-            f"--key sets {_spoken(field.name)} to {text!r}: give {wanted}."
-        ) from error
+        raise InvalidValueError(f"{wrong}: give {wanted}.") from error
+    lowest, highest = field.annotation.minimum, field.annotation.maximum
+    if field.value_type in (int, float) and not lowest <= float(value) <= highest:
+        raise InvalidValueError(f"{wrong}: choose a number from {lowest:g} to {highest:.10g}.")
+    return value
 
 
 def _spoken(name: str) -> str:

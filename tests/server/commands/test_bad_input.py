@@ -61,7 +61,12 @@ def test_wrong_options_are_refused_with_what_is_right(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--keys", "9", "--every", "3"], ["--keys", "2", "--prompt", "sunset over Paris"]]
+    "wrong",
+    [
+        ["--keys", "9", "--every", "3"],
+        ["--keys", "2", "--prompt", "sunset over Paris"],
+        ["--strength", "0.2", "--key", "1: strength=7"],
+    ],
 )
 def test_a_refused_command_leaves_the_session_as_it_was(
     inbetween: Any, movie: Any, tmp_path: Path, wrong: list[str]

@@ -101,6 +101,11 @@ def test_a_key_frame_sets_for_itself_what_its_option_says() -> None:
         ({"own_values": ["24: sed=3"]}, r'--key sets "sed".*choose prompt-addition, prompt, '),
         ({"own_values": ["24: seed=3.5"]}, r"--key sets seed to '3.5': give a whole number"),
         ({"own_values": ["24: strength=much"]}, r"sets strength to 'much': give a number"),
+        (
+            {"own_values": ["24: seed=99999999999"]},
+            r"seed to '99999999999': choose a number from 0",
+        ),
+        ({"own_values": ["24: strength=nan"]}, r"sets strength to 'nan': choose a number from 0"),
         ({"own_values": ["24: anchor=on"]}, r"--key sets anchor to 'on': give yes or no"),
         ({"own_values": ["61: seed=3"], "frames": "0-30"}, r"Key frame 61 lies outside --range"),
         ({"frames": "5"}, r"--range is '5'.*0-95"),
