@@ -17,7 +17,15 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTImageProcessorPil,
+)
 
 import engine.translation
 from engine.motion.flow import DisFlow
@@ -215,6 +223,34 @@ def other_controlnet(tiny_controlnet: Path) -> Path:
 def other_vae(tiny_model: Path) -> Path:
     """One with other weights in its decoder, for the latents of the tiny model."""
     return _with_other_weights(AutoencoderKL, tiny_model / "vae", tiny_model.parent / "other vae")
+
+
+@pytest.fixture(scope="session")
+def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("depth model")
+    torch.manual_seed(0)
+    config_of: Any = Dinov2Config
+    backbone = config_of(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=518,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=32,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+    )
+    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessorPil(
+        size={"height": 518, "width": 518}, keep_aspect_ratio=True, ensure_multiple_of=14
+    ).save_pretrained(folder)
+    return folder
 
 
 def _with_other_weights(network: Any, folder: Path, target: Path) -> Path:

@@ -3,18 +3,12 @@
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
-    Dinov2Config,
-    DPTImageProcessorPil,
-)
 
 from engine.errors import ModelUnavailableError
 from engine.settings import TranslationSettings
@@ -33,34 +27,6 @@ from engine.types import FloatArray
 if TYPE_CHECKING:
     from tests.engine.conftest import Photo
     from tests.engine.translation.conftest import Shot
-
-
-@pytest.fixture(scope="module")
-def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("depth model")
-    torch.manual_seed(0)
-    config_of: Any = Dinov2Config
-    backbone = config_of(
-        hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        image_size=518,
-        patch_size=14,
-        out_indices=[1, 2, 3, 4],
-        reshape_hidden_states=False,
-    )
-    config = DepthAnythingConfig(
-        backbone_config=backbone,
-        reassemble_hidden_size=32,
-        neck_hidden_sizes=[8, 8, 8, 8],
-        fusion_hidden_size=8,
-        head_hidden_size=8,
-    )
-    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    DPTImageProcessorPil(
-        size={"height": 518, "width": 518}, keep_aspect_ratio=True, ensure_multiple_of=14
-    ).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
