@@ -33,7 +33,7 @@ from server.planning import (
 from server.session import Session
 from server.sessions import Sessions
 from server.speeds import Speeds
-from server.store import evict
+from server.store import evict, sweep
 from server.views import cost_message
 from server.worker import (
     CutsFound,
@@ -392,7 +392,7 @@ class Jobs:
                 for news in stream:
                     self._hear(entry, session, news)
         finally:
-            self._evict(plan)
+            self._tidy_up(plan)
             session.write_description()
 
     def _find_cuts(self, entry: _Entry, session: Session, frames: FrameRange) -> None:
@@ -478,9 +478,10 @@ class Jobs:
             case _:
                 pass
 
-    def _evict(self, plan: Plan) -> None:
+    def _tidy_up(self, plan: Plan) -> None:
         keep = {step.address for step in plan.steps}
         evict(self._work_folder, self._work_budget_bytes, keep)
+        sweep(self._work_folder)
 
 
 def _measure(entry: _Entry, seconds_left: float) -> None:

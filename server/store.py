@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -39,6 +40,9 @@ PACKAGES = (
     "diffusers",
 )
 """Whose versions may change a picture."""
+
+UNFINISHED_SECONDS = 3600
+"""After which nobody writes a file any more whose name is still the temporary one."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,7 @@ def evict(sessions: Path, budget_bytes: int, keep: Collection[Address]) -> None:
     and its errors go together.
     """
     pieces: defaultdict[Path, list[tuple[Path, os.stat_result]]] = defaultdict(list)
-    for path in sessions.glob("*/work/*.exr"):
+    for path in sessions.glob("*/work/[!.]*.exr"):
         with suppress(FileNotFoundError):
             picture = path.with_name(f"{path.name.partition('.')[0]}.exr")
             pieces[picture].append((path, path.stat()))
@@ -237,6 +241,16 @@ def evict(sessions: Path, budget_bytes: int, keep: Collection[Address]) -> None:
             for path, _ in pieces[picture]:
                 path.unlink(missing_ok=True)
             excess -= sizes[picture]
+
+
+def sweep(sessions: Path) -> None:
+    """Deletes files that were never finished, as their process was killed."""
+    latest = time.time() - UNFINISHED_SECONDS
+    for path in sessions.glob("*/*/.*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < latest:
+                log.info("deleting the unfinished %s", path)
+                path.unlink()
 
 
 def rgb_planes(pixels: FloatArray) -> dict[str, FloatArray]:

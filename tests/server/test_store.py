@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from engine.errors import NotFoundError
+from engine.media.files import replacing, temporary_name
 from engine.store import StoredPicture
 from engine.types import Precision
 from server.render_store import DiskStore
-from server.store import SessionFolder, evict
+from server.store import SessionFolder, evict, sweep
 
 PICTURE = StoredPicture(np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.float32))
 
@@ -66,3 +67,20 @@ def test_what_a_plan_needs_stays_over_the_budget(store: DiskStore, tmp_path: Pat
     evict(tmp_path, 0, keep={"old", "new"})
     assert store.load("old").patch_error is not None
     assert store.load("new").patch_error is not None
+
+
+def test_what_a_killed_process_left_unfinished_is_deleted_and_what_is_being_written_is_not(
+    tmp_path: Path,
+) -> None:
+    takes = tmp_path / "session" / "takes"
+    takes.mkdir(parents=True)
+    left, whole = temporary_name(takes / "old.exr"), takes / "old.exr"
+    for path in (left, whole):
+        path.write_bytes(b"some of a picture")
+        os.utime(path, (0, 0))
+    with replacing(takes / "new.exr") as begun:
+        begun.write_bytes(b"some of a picture")
+        sweep(tmp_path)
+    assert not left.exists()
+    assert whole.exists()
+    assert (takes / "new.exr").exists()
