@@ -56,14 +56,14 @@ def main(connection: "Connection[News | Ended, Order]") -> None:
     """Does one task after the other until the server is gone."""
     # A system that ends all processes of a service says so to us too; the server decides.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    desk = _Desk(connection)
+    desk = Desk(connection)
     threading.Thread(target=desk.listen, daemon=True).start()
     while True:
         task = desk.tasks.get()
         connection.send(_end_of(task, desk))
 
 
-class _Desk:
+class Desk:
     """The Report of the worker: sends news, hears of cancellation."""
 
     def __init__(self, connection: "Connection[News | Ended, Order]") -> None:
@@ -101,7 +101,7 @@ class _Desk:
             return
         picture = opaque(frame, make())
         small = resized(picture, fitting(picture.size, PREVIEW_SIZE))
-        self._connection.send(Preview(frame, to_jpeg(small)))
+        self._send(Preview(frame, to_jpeg(small)))
         seconds = time.monotonic() - began
         self._next_preview = began + max(PREVIEW_PAUSE_SECONDS, seconds / PREVIEW_SHARE)
 
@@ -122,12 +122,12 @@ class _Desk:
         self._send(CutsFound(tuple(cuts)))
 
     def _send(self, news: News) -> None:
-        """Pictures are delivered by another thread than the one that reports steps."""
+        """Pictures are delivered by other threads than the one that reports steps and previews."""
         with self._sending:
             self._connection.send(news)
 
 
-def _end_of(task: Task, desk: _Desk) -> Ended:
+def _end_of(task: Task, desk: Desk) -> Ended:
     try:
         _do(task, desk)
     except InbetweenError as error:
@@ -147,7 +147,7 @@ def _end_of(task: Task, desk: _Desk) -> Ended:
     return Ended()
 
 
-def _do(task: Task, desk: _Desk) -> None:
+def _do(task: Task, desk: Desk) -> None:
     source = task.source.open()
     try:
         if isinstance(task, FindCuts):
@@ -158,7 +158,7 @@ def _do(task: Task, desk: _Desk) -> None:
         source.close()
 
 
-def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
+def _find_cuts(task: FindCuts, source: FrameSource, desk: Desk) -> None:
     def frames() -> Iterator[tuple[int, FloatArray]]:
         for number, index in enumerate(task.indices, 1):
             desk.check_cancelled()
@@ -168,7 +168,7 @@ def _find_cuts(task: FindCuts, source: FrameSource, desk: _Desk) -> None:
     desk.found(find_cuts(frames()))
 
 
-def _render(task: Render, source: FrameSource, desk: _Desk) -> None:
+def _render(task: Render, source: FrameSource, desk: Desk) -> None:
     store = DiskStore(task.folder, task.plan.paints, task.delivered, desk.deliver)
     flow = flow_estimator(task.settings.propagation, desk.notice)
     if task.plan.intervals:
