@@ -73,7 +73,8 @@ class _Waiting:
     began: float
     made: StoredPicture | None
     """None where the store holds it."""
-    saved: Future[None]
+    saved: Future[float]
+    """When."""
 
 
 class Saver:
@@ -153,7 +154,11 @@ class Saver:
     def _queue(
         self, step: Step, began: float, made: StoredPicture | None, keep: Callable[[], None]
     ) -> None:
-        self._waiting.append(_Waiting(step, began, made, self._threads.submit(keep)))
+        def kept() -> float:
+            keep()
+            return time.monotonic()
+
+        self._waiting.append(_Waiting(step, began, made, self._threads.submit(kept)))
         while len(self._waiting) > self.MOST_WAITING or (
             self._waiting and self._waiting[0].saved.done()
         ):
@@ -161,11 +166,10 @@ class Saver:
 
     def _report_first(self) -> None:
         first = self._waiting[0]
-        first.saved.result()
+        saved = first.saved.result()
         self._waiting.popleft()
-        now = time.monotonic()
-        seconds = now - max(first.began, self._idle_since)
-        self._idle_since = now
+        seconds = max(0.0, saved - max(first.began, self._idle_since))
+        self._idle_since = max(saved, self._idle_since)
         self._report.done(first.step, seconds, reused=first.made is None)
 
     def _on_its_way(self, address: Address) -> StoredPicture | None:

@@ -19,6 +19,8 @@ class Recorder:
 
     seen: list[tuple[Stage, int, int, int]] = field(default_factory=list)
     finished: list[tuple[Paint | Propagate | Blend, bool]] = field(default_factory=list)
+    seconds: dict[int, float] = field(default_factory=dict)
+    """Of the last step of each frame."""
     notices: list[str] = field(default_factory=list)
     cancel_at: tuple[Stage, int] | None = None
     """Stage and step in which the person cancels."""
@@ -39,6 +41,7 @@ class Recorder:
 
     def done(self, step: Paint | Propagate | Blend, seconds: float, *, reused: bool) -> None:
         self.finished.append((step, reused))
+        self.seconds[step.frame] = seconds
         self.cancelled |= len(self.finished) == self.cancel_after
 
     def notice(self, text: str) -> None:

@@ -397,6 +397,23 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
         assert np.array_equal(pieces.sequence[index][1].pixels, frame.pixels)
 
 
+def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
+    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        def paint(self, request: PaintRequest, report: Report) -> FloatArray:
+            time.sleep(0.2)
+            return request.source
+
+    monkeypatch.setattr(pipeline, "painter_named", lambda _name: Slow())
+    plan = replace(plan_of(footage, [0, 7], recipes=lambda _: Recipe("slow")), intervals=())
+    store = run(footage, plan, report)
+    del store.pictures[plan.takes[7]], store.sequence[0]
+    monkeypatch.setattr(Memory, "deliver", lambda *_: time.sleep(0.05))
+    run(footage, plan, report, store)
+    assert report.seconds[0] < 0.1 < report.seconds[7]
+
+
 def test_what_has_no_room_on_the_device_comes_back_from_the_store_with_the_same_bits(
     footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
