@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from inbetween.v1.session_pb2 import KeyFrame, Placement
 
 from engine.errors import InvalidValueError
-from server.commands.options import SettingField, Value, check_painter, key_fields
+from engine.settings import TranslationSettings
+from server.commands.options import SettingField, Value, check_painter, check_use, key_fields
 
 OwnValues = Mapping[str, Value | None]
 """Name to value; None: as the clip again."""
@@ -23,12 +24,15 @@ def parse_keys_own(texts: Sequence[str]) -> Mapping[int, OwnValues]:
     return own
 
 
-def check_painters(own: Mapping[int, OwnValues], painter: str) -> None:
-    """Raises InvalidValueError for a value that the painter does not use."""
+def check_own_values(own: Mapping[int, OwnValues], settings: TranslationSettings) -> None:
+    """Raises InvalidValueError for a value that has no effect with the settings of the clip."""
     fields = {field.name: field for field in key_fields()}
     for values in own.values():
-        for name in values:
-            check_painter(fields[name], painter, f"--key with {_spoken(name)}")
+        for name, value in values.items():
+            option = f"--key with {_spoken(name)}"
+            check_painter(fields[name], settings.painter, option)
+            if value is not None:
+                check_use(name, settings, option)
 
 
 def with_own_values(key: KeyFrame, values: OwnValues) -> KeyFrame:

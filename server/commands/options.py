@@ -12,6 +12,8 @@ from inbetween.v1.session_pb2 import KeyFrame
 from inbetween.v1.settings_pb2 import Settings
 
 from engine.errors import InvalidValueError
+from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
+from server.settings import settings_of
 
 Value = str | int | float | bool
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -25,6 +27,22 @@ VALUE_TYPES: Mapping[int, type[Value]] = {
 SHORTER_NAMES = {"key_interval": "--every"}
 OF_HOSTS = {"color_space"}
 """What a host must say of its pictures, and a file says of itself."""
+ACTS_WITH: Mapping[str, str] = {
+    **{
+        f"{controlnet}_{part}": controlnet
+        for controlnet in CONTROLNETS
+        for part in ("image", "weight", "begin", "end")
+    },
+    "fusion_strength": "pixel_fusion",
+    "fusion_detail": "pixel_fusion",
+    "pixel_fusion_begin": "pixel_fusion",
+    "pixel_fusion_end": "pixel_fusion",
+    "shape_fusion_end": "shape_fusion",
+    "adain_begin": "adain",
+}
+"""Settings of something that may be left out or switched off."""
+IMAGE_OF = {"depth_model": "depth", "control_movie": MOVIE}
+"""Settings that act where a ControlNet looks at such an image."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +114,7 @@ def _with_options(command: Command, fields: Iterable[SettingField]) -> Command:
 def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Settings:
     """A copy of the settings with the options that were given, which are those that are not None.
 
-    Raises InvalidValueError for an option that the painter in force does not use.
+    Raises InvalidValueError for an option that has no effect with the others.
     """
     changed = Settings()
     changed.CopyFrom(settings)
@@ -105,6 +123,10 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
         _set(changed, field, given[field.name])
     for field in chosen:
         check_painter(field, painter_of(changed), field.option)
+    translation = settings_of(changed).translation
+    for field in chosen:
+        if given[field.name] != "":
+            check_use(field.name, translation, field.option)
     return changed
 
 
@@ -140,6 +162,19 @@ def check_painter(field: SettingField, painter: str, option: str) -> None:
         raise InvalidValueError(
             f"The painter {painter} does not use {option}: leave it out, or choose "
             f"--painter {' or '.join(painters)}."
+        )
+
+
+def check_use(name: str, settings: TranslationSettings, option: str) -> None:
+    """Raises InvalidValueError where what the option belongs to is not in use."""
+    if name in ACTS_WITH and not getattr(settings, ACTS_WITH[name]):
+        needed = f"--{ACTS_WITH[name].replace('_', '-')}"
+        raise InvalidValueError(f"{option} has no effect without {needed}: give both or neither.")
+    images = {control.image for control in settings.controls}
+    if name in IMAGE_OF and IMAGE_OF[name] not in images:
+        raise InvalidValueError(
+            f"{option} has no effect, because no ControlNet looks at it: give --controlnet-image "
+            f"{IMAGE_OF[name]} too, or leave it out."
         )
 
 

@@ -30,8 +30,8 @@ from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
 from engine.types import Clip, Frame, FrameRange
 from server.client import Answer, Client, connect
-from server.commands.key_options import OwnValues, check_painters, with_own_values
-from server.commands.options import apply_options, painter_of
+from server.commands.key_options import OwnValues, check_own_values, with_own_values
+from server.commands.options import apply_options
 from server.commands.order import RenderOrder
 from server.commands.progress import STAGES, ProgressDisplay
 from server.paintings import SIZE_RULE_OF
@@ -85,7 +85,7 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
     wanted = settings_of(settings)
     recipe_of(wanted.translation)  # Raises what the painter says of them.
     flow_recipe_of(wanted.propagation)  # Likewise.
-    check_painters(order.own_values, painter_of(settings))
+    check_own_values(order.own_values, wanted.translation)
     if settings != session.settings:
         session = client.update_settings(session.id, settings)
     if order.keys is not None:

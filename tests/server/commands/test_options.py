@@ -39,6 +39,36 @@ def test_the_painter_of_the_session_decides_what_may_be_set() -> None:
         apply_options(settings, {"prompt": "mosaic"})
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"controlnet_2_weight": 1.0},
+            "--controlnet-2-weight has no effect without --controlnet-2",
+        ),
+        ({"controlnet": "", "controlnet_end": 0.5}, "--controlnet-end has no effect without"),
+        (
+            {"pixel_fusion": False, "fusion_strength": 1.0},
+            "--fusion-strength has no effect without",
+        ),
+        ({"depth_model": "here"}, "no ControlNet looks at it: give --controlnet-image depth too"),
+        ({"control_movie": "pose.mov"}, "give --controlnet-image movie too"),
+    ],
+)
+def test_an_option_of_what_is_not_in_use_is_refused(
+    given: dict[str, str | float], sentence: str
+) -> None:
+    with pytest.raises(InvalidValueError, match=sentence):
+        apply_options(Settings(), given)
+
+
+def test_what_an_option_belongs_to_may_be_in_use_in_the_session() -> None:
+    settings = Settings()
+    settings.translation.controlnet_image = "movie"
+    apply_options(settings, {"control_movie": "pose.mov"})
+    apply_options(Settings(), {"control_movie": ""})
+
+
 def test_a_number_that_no_field_holds_is_refused_with_its_range() -> None:
     with pytest.raises(InvalidValueError, match=r"--key-interval is 99999999999.*0 to 100000"):
         apply_options(Settings(), {"key_interval": 99_999_999_999})

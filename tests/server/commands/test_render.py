@@ -237,5 +237,5 @@ def test_a_value_of_a_key_frame_that_the_painter_does_not_use_is_refused(
     assert result.exit_code == 2
     assert "The painter style does not use --key with seed" in result.stderr
     refused = inbetween("render", clip, "--keys", "0,3", "--key", "3: strength=2", "--out", out)
-    assert "strength is 2: choose a number from 0 to 1" in refused.stderr
+    assert "--key sets strength to '2': choose a number from 0 to 1" in refused.stderr
     assert not out.exists()
