@@ -36,7 +36,9 @@ def test_the_table_of_the_engine_and_that_of_the_protocol_are_the_same() -> None
 def session(caller: Caller, tiny_clip: Path) -> Session:
     settings = Settings(
         keys=KeySettings(key_interval=0),
-        translation=TranslationSettings(painter="diffusion", prompt="an oil painting", steps=4),
+        translation=TranslationSettings(
+            painter="diffusion", prompt="an oil painting", steps=4, guidance_scale=3
+        ),
     )
     return caller.open(tiny_clip, keys=[5], settings=settings)
 
