@@ -46,6 +46,7 @@ SHARPNESS = 0.75
 FLAT = 0.01
 """A painting whose values deviate less is a single colour."""
 SHEET_FRAMES = 9
+FIGURES = "selftest.json"
 
 
 @dataclass
@@ -90,7 +91,7 @@ def selftest(
     wanted_size = FrameSize.parse(size) if size else None
     kernels = _kernels(device)
     recipe_of(settings.translation)  # Raises what is wrong with the models.
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with ProgressDisplay() as display, closing(_source(clip, wanted_size, display)) as source:
         check_key_frames(source.clip.frame_range, KEYS)
@@ -108,6 +109,17 @@ def selftest(
     console.print(_table(test.figures))
     console.print(f"The pictures are in {folder}: look at sheet.png first.", soft_wrap=True)
     return int(any(finding.verdict is Verdict.FAILURE for finding in findings))
+
+
+def _make_folder(folder: Path) -> None:
+    """Raises InvalidValueError for one that holds what is not of a selftest: it would be lost."""
+    if folder.exists() and not folder.is_dir():
+        raise InvalidValueError(f"--folder is {folder}, which is a file: name a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FIGURES).is_file():
+        raise InvalidValueError(
+            f"--folder is {folder}, where other things lie: name an empty one or a new one."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 class SelfTest:
@@ -154,7 +166,7 @@ class SelfTest:
             "recipe": recipe_of(self._settings.translation).text,
             "versions": versions(),
         }
-        write_json(folder / "selftest.json", values)
+        write_json(folder / FIGURES, values)
 
     def _painted(self) -> Iterator[Finding]:
         self._watcher.doing = "Painting key frames"

@@ -161,6 +161,17 @@ def test_wrong_input_is_refused_by_a_sentence(
     assert sentence in answer.stderr
 
 
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "source" / "mine.png"
+    mine.parent.mkdir()
+    mine.touch()
+    for folder, sentence in ((tmp_path, "where other things lie"), (mine, "which is a file")):
+        answer = run(folder)
+        assert answer.exit_code == 2
+        assert sentence in answer.stderr
+    assert mine.exists()
+
+
 def test_only_diffusion_models_are_tried(tmp_path: Path) -> None:
     command = ["selftest", "--folder", str(tmp_path), "--painter", "style", "--prompt", "mosaic"]
     answer = CliRunner().invoke(cli.app, command)
