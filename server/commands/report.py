@@ -70,8 +70,9 @@ class ReportOrder:
             raise InvalidValueError(
                 "Fram-Acc compares two prompts: give both --prompt and --source-prompt, or neither."
             )
-        if plot is not None and plot.suffix.casefold() != ".png":
-            raise InvalidValueError(f"--plot is {plot}: name a .png file.")
+        for option, path, suffix in (("--json", json, ".json"), ("--plot", plot, ".png")):
+            if path is not None and path.suffix.casefold() != suffix:
+                raise InvalidValueError(f"{option} is {path}: name a {suffix} file.")
         return cls(
             result,
             source,

@@ -157,6 +157,7 @@ def test_the_plot_has_a_panel_for_each_figure(folder: Path) -> None:
     [
         (["--prompt", "a painting"], "give both --prompt and --source-prompt"),
         (["--plot", "figures.svg"], "name a .png file"),
+        (["--json", "shot.mov"], "name a .json file"),
         (["--keys", "0,99"], "Key frame 99 lies outside"),
         (["--range", "5-9"], "are not all in"),
     ],
