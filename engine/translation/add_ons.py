@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.settings import TranslationSettings
+from engine.translation.model_files import check_safe
 from engine.translation.prompt import plain_text
 
 _SEPARATOR = re.compile(r"[;\n]")
@@ -73,6 +74,7 @@ def _embedding_files(settings: TranslationSettings) -> Iterator[Path]:
             found |= {file.stem: file for file in sorted(path.glob("*.safetensors"))}
             yield from found.values()
         elif path.is_file():
+            check_safe("embedding", path)
             yield path
         else:
             raise ModelUnavailableError(

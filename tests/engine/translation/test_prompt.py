@@ -150,6 +150,9 @@ def test_an_embedding_that_does_not_fit_is_refused(
     (tmp_path / "pickled.pt").write_bytes(b"")
     with pytest.raises(ModelUnavailableError, match=r"pickled\.pt.* not a \.safetensors file"):
         shot.painter.recipe(settings)
+    unnamed = replace(settings, embeddings=str(tmp_path / "pickled.pt"), prompt="a cat")
+    with pytest.raises(ModelUnavailableError, match=r"pickled\.pt.* not a \.safetensors file"):
+        shot.painter.recipe(unnamed)
     with pytest.raises(ModelUnavailableError, match=r'embedding "/no/such" does not exist'):
         shot.painter.recipe(replace(settings, embeddings="/no/such"))
 
