@@ -45,6 +45,11 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
     settings = request.settings
     schedule = _schedule(model, request)
     if not schedule.times:
+        if settings.strength > 0:
+            report.notice(
+                f"A strength of {settings.strength:g} runs none of {settings.steps} steps, and the "
+                "picture stays as it is: raise strength or steps."
+            )
         return request.source.copy()
     _notice_idle_constraints(request, schedule, report)
     tick = _ticks(model, request, report)

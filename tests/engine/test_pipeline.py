@@ -3,7 +3,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -299,18 +299,20 @@ def test_no_propagation_setting_is_left_out() -> None:
 
 def test_smoothing_seams_changes_blends_alone(footage: Footage, report: "Recorder") -> None:
     plan = plan_of(footage, [0, 11])
-    smooth = replace(SETTINGS.propagation, poisson_weight=10.0)
-    before, after = Memory(), Memory()
-    for store, propagation in ((before, SETTINGS.propagation), (after, smooth)):
+    stores: list[Memory] = []
+    for weight in (0.0, 1.0, 10.0):
+        propagation = replace(SETTINGS.propagation, poisson_weight=weight)
         settings = replace(SETTINGS, propagation=propagation)
-        execute(plan, footage, settings, store, report, DisFlow(), KERNELS)
-    changed = {
-        address
-        for address, picture in before.pictures.items()
-        if not np.array_equal(picture.pixels, after.load(address).pixels)
-    }
-    assert changed
-    assert changed <= {blend.address for blend in plan.intervals[0].blends}
+        stores.append(Memory())
+        execute(plan, footage, settings, stores[-1], report, DisFlow(), KERNELS)
+    for before, after in pairwise(stores):
+        changed = {
+            address
+            for address, picture in before.pictures.items()
+            if not np.array_equal(picture.pixels, after.load(address).pixels)
+        }
+        assert changed
+        assert changed <= {blend.address for blend in plan.intervals[0].blends}
 
 
 def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(

@@ -71,6 +71,16 @@ def test_strength_0_keeps_the_source_and_more_strength_gives_the_seed_more_say(
     assert 0 < seeds_apart(0.25) < seeds_apart(1.0)
 
 
+def test_a_strength_too_small_for_a_step_is_told(
+    paint: Paint, photo: "Photo", settings: TranslationSettings, report: "Recorder"
+) -> None:
+    assert np.array_equal(paint(replace(settings, strength=0.1)), photo(64, 64))
+    assert "A strength of 0.1 runs none of 4 steps" in report.notices[-1]
+    report.notices.clear()
+    paint(replace(settings, strength=0.0))
+    assert not report.notices
+
+
 def test_the_sampler_agrees_with_that_of_diffusers(
     paint: Paint, painter: DiffusionPainter, photo: "Photo", settings: TranslationSettings
 ) -> None:
