@@ -20,7 +20,7 @@ from engine.media.color import from_painting_space, to_painting_space
 from engine.media.picture import fit_picture, read_picture
 from engine.media.source import FrameSource
 from engine.plan import Paint, Plan, SourceFacts, address_of
-from engine.types import Alpha, Clip, FloatArray, Frame, FrameRange, Precision
+from engine.types import Alpha, Clip, Frame, FrameRange, Precision
 from server import state as rules
 from server.changes import Changes, Topic
 from server.convert import session_message
@@ -404,15 +404,6 @@ class Session:
         if self._state.from_host:
             self._source = self._digests = None
         self._changes.tell(self.id, *topics)
-
-
-def _picture_of(painting: Painting) -> FloatArray:
-    """[H, W, 4] in straight sRGB. What is wrong with it is told with the name it has for people."""
-    try:
-        return read_picture(painting.file)
-    except UnreadableMediaError as error:
-        told = str(error).replace(str(painting.file), painting.name)
-        raise UnreadableMediaError(told) from error
 
 
 def digests_of(source: FrameSource, indices: Iterable[int]) -> Digests:
