@@ -12,6 +12,8 @@ from engine.translation.prompt import Part, plain_text, weighted_parts
 
 _EXAMPLES = 3
 _WORD = re.compile(r"[^\W_]+")
+_WORKS = frozenset({"drawing", "painting", "sketch", "print"})
+"""What "ink" leaves unsaid where it stands for an ink drawing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Vocabulary:
 
     def understood(self, prompt: str) -> str:
         """The prompt without the words that the model does not know, and with a look in any case:
-        without one its colours burn out or go under in black.
+        without one it was taught to give the photograph back.
         """
         phrases: list[list[Part]] = [[]]
         for part in weighted_parts(prompt):
@@ -46,7 +48,7 @@ class Vocabulary:
             phrases[-1].append(first)
             phrases += [[other] for other in others]
         if not self._names_look(plain_text(prompt)):
-            phrases.append([Part(self.looks[0].name)])
+            phrases.append([Part(self._meant(plain_text(prompt)).name)])
         spoken = (" ".join(_written(part) for part in phrase if part.text) for phrase in phrases)
         return ", ".join(phrase for phrase in spoken if phrase)
 
@@ -61,8 +63,8 @@ class Vocabulary:
         instead = (
             ""
             if self._names_look(prompt)
-            else f"The prompt names no look that the built-in model knows: it paints an "
-            f"{self.looks[0].name}."
+            else "The prompt names no look that the built-in model knows: it paints "
+            f"{_with_article(self._meant(prompt).name)}."
         )
         if not (unknown or instead):
             return ""
@@ -79,6 +81,15 @@ class Vocabulary:
     def _names_look(self, prompt: str) -> bool:
         spoken = _spoken(prompt)
         return any(_spoken(phrase) in spoken for look in self.looks for phrase in look.phrases)
+
+    def _meant(self, prompt: str) -> Look:
+        """The look of which the prompt says half, as in "ink"; the first one without such words."""
+        words = _spoken(prompt).split()
+        for look in self.looks:
+            for begin, *rest in (phrase.casefold().split() for phrase in look.phrases):
+                if begin in words and len(rest) == 1 and rest[0] in _WORKS:
+                    return look
+        return self.looks[0]
 
 
 def vocabulary_of(model: str) -> Vocabulary | None:
@@ -111,6 +122,10 @@ def _looks(folder: Path, told: Mapping[str, Iterable[str]]) -> tuple[Look, ...]:
 def _picture(folder: Path, name: str) -> bytes:
     file = folder / "looks" / f"{name.replace(' ', '-')}.jpg"
     return file.read_bytes() if file.is_file() else b""
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def _written(part: Part) -> str:

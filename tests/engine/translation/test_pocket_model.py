@@ -147,6 +147,7 @@ def test_a_prompt_without_a_look_is_painted_in_oil_and_says_so(
         ("An aquarelle, in cold light", "An aquarelle, in cold light"),
         ("a nice, warm lion", "a, warm, oil painting"),
         ("a lion, Black-and-White", "a, Black and White, oil painting"),
+        ("ink", "ink, ink drawing"),
         ("", "oil painting"),
     ],
 )
