@@ -23,9 +23,12 @@ def fuse_shape(x0: Tensor, reference: Tensor, displacement: Tensor, mask: Tensor
     """Shape-aware latent fusion, Eq. 7: the predicted x0 of the reference, moved to its place.
 
     `displacement` [2, h, w] leads from the key frame to the reference, in cells; `mask` is
-    [1, 1, h, w].
+    [1, 1, h, w]. Moved by whole cells, shapes come to lie up to half a cell beside their place: the
+    further, the less they count, and at whole cells it is Eq. 7 itself.
     """
-    return mask * x0 + (1 - mask) * warp_nearest(reference, displacement)
+    misplaced = (displacement - displacement.round()).abs()
+    weight = (1 - mask) * (1 - 2 * misplaced).prod(0)
+    return (1 - weight) * x0 + weight * warp_nearest(reference, displacement)
 
 
 def warp_nearest(latent: Tensor, displacement: Tensor) -> Tensor:

@@ -167,7 +167,6 @@ class KeyCard(QWidget):
             layout.addWidget(told)
         self.own = fold(OWN_SETTINGS, self._own_settings())
         self.own.expand(animate=False)
-        layout.addWidget(self.own)
         self.paint = button("Paint key  R", primary=True)
         self.paint.clicked.connect(self.paint_wanted)
         self.import_button = button("Import painting…")
@@ -186,6 +185,7 @@ class KeyCard(QWidget):
         line = row(self.import_button)
         line.addWidget(self.size_rule, 1)
         layout.addLayout(line)
+        layout.addWidget(self.own)
 
     def _own_settings(self) -> QGridLayout:
         grid = QGridLayout()

@@ -86,15 +86,24 @@ def test_adain_takes_over_mean_and_deviation_of_every_channel() -> None:
     assert adain(torch.zeros(SHAPE), like).isfinite().all()
 
 
+def displaced(x: float, y: float) -> Tensor:
+    return torch.tensor([x, y])[:, None, None].expand(2, 12, 16)
+
+
 def test_shape_fusion_moves_the_reference_by_whole_cells() -> None:
     """Equation 7: what is at p + displacement in the reference is at p here, never mixed."""
     x0, reference = latent(0), latent(1)
-    displacement = torch.zeros(2, 12, 16)
-    displacement[0] += 1.7
-    displacement[1] -= 1.4
-    fused = fuse_shape(x0, reference, displacement, NOWHERE)
+    fused = fuse_shape(x0, reference, displaced(2, -1), NOWHERE)
     assert torch.equal(fused[..., 1:, :14], reference[..., :-1, 2:])
-    assert torch.equal(fuse_shape(x0, reference, displacement, EVERYWHERE), x0)
+    assert torch.equal(fuse_shape(x0, reference, displaced(2, -1), EVERYWHERE), x0)
+
+
+def test_shapes_that_whole_cells_put_beside_their_place_count_less() -> None:
+    x0, reference = latent(0), latent(1)
+    fused = fuse_shape(x0, reference, displaced(1.75, -1.25), NOWHERE)
+    expected = 0.75 * x0[..., 1:, :14] + 0.25 * reference[..., :-1, 2:]
+    assert torch.allclose(fused[..., 1:, :14], expected)
+    assert torch.equal(fuse_shape(x0, reference, displaced(1.5, 0), NOWHERE), x0)
 
 
 def test_a_latent_cell_counts_only_where_all_its_pixels_do() -> None:
