@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from engine.native.kernels import DeviceFlow, Kernels, SynthesisTask
+from engine.errors import InvalidValueError
+from engine.native.kernels import DeviceFlow, Kernels, SynthesisTask, cuda_device_count
 from engine.native.parameters import SynthesisParameters
 from engine.types import FloatArray
 
@@ -37,6 +39,21 @@ def test_threads_that_share_kernels_take_turns(kernels: Kernels) -> None:
         together = list(callers.map(lambda seed: carried(kernels, seed), seeds))
     for seed, picture in zip(seeds, together, strict=True):
         np.testing.assert_array_equal(picture, alone[seed])
+
+
+def test_a_tensor_on_a_card_passes_without_a_copy() -> None:
+    torch = pytest.importorskip("torch")
+    if cuda_device_count() == 0 or not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here, or the CUDA kernels are not built")
+    kernels = Kernels.cuda()
+    image = torch.rand(*SIZE, 3, device="cuda")
+    torch.cuda.synchronize()
+    adopted = kernels.adopt(image)
+    assert adopted.pointer == image.data_ptr()
+    unmoved = kernels.warp(adopted, kernels.upload(np.zeros((*SIZE, 2), np.float32)))
+    np.testing.assert_array_equal(kernels.download(unmoved), image.cpu().numpy())
+    with pytest.raises(InvalidValueError, match="strides"):
+        kernels.adopt(image.transpose(0, 1))
 
 
 def test_kernels_side_by_side_do_not_disturb_each_other() -> None:
