@@ -46,9 +46,7 @@ class ShotCard(QWidget):
         layout.addWidget(
             fold("More settings", self._form([s for s in rest if not s.shown.advanced]))
         )
-        layout.addWidget(
-            fold("Advanced settings", self._form([s for s in rest if s.shown.advanced]))
-        )
+        layout.addWidget(fold("Advanced", self._form([s for s in rest if s.shown.advanced])))
         editor.session_changed.connect(self.refresh)
         editor.info_changed.connect(self.refresh)
 
