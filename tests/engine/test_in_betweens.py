@@ -98,7 +98,7 @@ def rendered(
 
 
 def finished(store: Memory, index: int) -> FloatArray:
-    return store.sequence[index][1].pixels[..., :3]
+    return store.frames[index].pixels[..., :3]
 
 
 def likeness(one: FloatArray, other: FloatArray) -> float:

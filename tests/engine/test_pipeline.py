@@ -14,6 +14,7 @@ import pytest
 from engine import pipeline
 from engine.errors import CancelledError, InvalidValueError, NotFoundError
 from engine.media.color import to_painting_space
+from engine.memory_store import MemoryStore
 from engine.motion.flow import DisFlow
 from engine.motion.occlusion import occlusion_mask
 from engine.motion.warp import warp
@@ -105,40 +106,24 @@ class Footage:
 
 
 @dataclass
-class Memory:
-    """A store that keeps pictures as one on disk would."""
+class Memory(MemoryStore):
+    """A store that remembers what was delivered, and sees that nothing is made twice."""
 
-    pictures: dict[Address, StoredPicture] = field(default_factory=dict)
-    sequence: dict[int, tuple[Address, Frame]] = field(default_factory=dict)
+    frames: dict[int, Frame] = field(default_factory=dict)
     deliveries: list[int] = field(default_factory=list)
-    trajectories: dict[Address, Trajectory] = field(default_factory=dict)
-
-    def has(self, address: Address) -> bool:
-        return address in self.pictures
-
-    def load(self, address: Address) -> StoredPicture:
-        if address not in self.pictures:
-            raise NotFoundError(f"There is no picture {address}.")
-        return self.pictures[address]
 
     def save(self, address: Address, picture: StoredPicture, precision: Precision) -> None:
         assert address not in self.pictures, "made twice"
         assert precision is Precision.HALF
-        rounded = picture.pixels.astype(np.float16).astype(np.float32)
-        self.pictures[address] = replace(picture, pixels=rounded)
+        super().save(address, picture, precision)
 
     def save_trajectory(self, take: Address, trajectory: Trajectory) -> None:
         assert not self.has(take), "saved after its take"
-        self.trajectories[take] = trajectory
-
-    def load_trajectory(self, take: Address) -> Trajectory | None:
-        return self.trajectories.get(take)
-
-    def delivered(self, index: int) -> Address | None:
-        return self.sequence[index][0] if index in self.sequence else None
+        super().save_trajectory(take, trajectory)
 
     def deliver(self, frame: Frame, address: Address) -> None:
-        self.sequence[frame.index] = (address, frame)
+        super().deliver(frame, address)
+        self.frames[frame.index] = frame
         self.deliveries.append(frame.index)
 
 
@@ -200,7 +185,7 @@ def test_every_frame_gets_its_picture_wherever_the_key_frames_are(
 ) -> None:
     plan = plan_of(footage, keys)
     store = run(footage, plan, report)
-    assert {index: address for index, (address, _) in store.sequence.items()} == plan.pictures
+    assert store.sequence == plan.pictures
     assert sorted(store.deliveries) == list(range(12))
     assert report.made(Paint) == list(keys)
     between = [f for f in range(12) if min(keys) < f < max(keys) and f not in keys]
@@ -221,7 +206,7 @@ def test_key_frames_are_delivered_as_they_were_painted(
     plan = plan_of(footage, [0, 11])
     store = run(footage, plan, report)
     for key in (0, 11):
-        delivered = store.sequence[key][1].pixels[..., :3]
+        delivered = store.frames[key].pixels[..., :3]
         assert np.array_equal(delivered, store.load(plan.takes[key]).pixels)
 
 
@@ -233,7 +218,7 @@ def test_a_painting_follows_what_moves(footage: Footage, report: "Recorder") -> 
     run(footage, plan_of(footage, keys), report, store)
     for index in range(12):
         wanted = footage.read(index).pixels[..., :3]
-        error = np.abs(store.sequence[index][1].pixels[..., :3] - wanted)[:, 8:-8].mean()
+        error = np.abs(store.frames[index].pixels[..., :3] - wanted)[:, 8:-8].mean()
         stands = np.abs(paintings["painting 0"] - wanted)[:, 8:-8].mean()
         assert error < 0.02, index
         assert error < 0.5 * stands or index == 0, index
@@ -346,7 +331,7 @@ def test_a_frame_that_holds_an_old_picture_is_delivered_from_the_store(
 ) -> None:
     plan = plan_of(footage, [0, 5])
     store = run(footage, plan, report)
-    store.sequence[3] = ("old", store.sequence[3][1])
+    store.sequence[3] = "old"
     del store.sequence[5]
     store.deliveries.clear()
     run(footage, plan, report, store)
@@ -362,7 +347,7 @@ def test_equal_frames_share_a_picture_that_is_still_being_saved(
     store = run(still, plan, report, SlowMemory())
     assert report.made(Paint) == [2]
     assert report.made(Propagate) == [1, 0]
-    assert {index: address for index, (address, _) in store.sequence.items()} == plan.pictures
+    assert store.sequence == plan.pictures
     assert sorted(store.sequence) == list(range(6))
 
 
@@ -374,7 +359,7 @@ def test_a_chosen_take_is_delivered_although_an_equal_frame_is_painted_to_the_sa
     take = plan_of(still, [1]).takes[1]
     store = Memory({take: painted.pictures[take]})
     run(still, plan_of(still, [KeyFrame(0, take=take), KeyFrame(1)]), report, store)
-    assert {index: address for index, (address, _) in store.sequence.items()} == {0: take, 1: take}
+    assert store.sequence == {0: take, 1: take}
 
 
 def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
@@ -394,9 +379,9 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
     assert len(pieces.pictures) == len(plan.steps)
     for address, picture in whole.pictures.items():
         assert np.array_equal(pieces.load(address).pixels, picture.pixels)
-    for index, (address, frame) in whole.sequence.items():
-        assert pieces.delivered(index) == address
-        assert np.array_equal(pieces.sequence[index][1].pixels, frame.pixels)
+    assert pieces.sequence == whole.sequence
+    for index, frame in whole.frames.items():
+        assert np.array_equal(pieces.frames[index].pixels, frame.pixels)
 
 
 def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
@@ -459,7 +444,7 @@ def test_each_pass_over_an_interval_reads_its_frames_once(
 def test_alpha_comes_back_with_the_frame(photo: "Photo", report: "Recorder") -> None:
     footage = Footage(photo(48, 100), FrameSize(64, 48), 3, alpha=Alpha.STRAIGHT)
     store = run(footage, plan_of(footage, [0]), report)
-    for _, frame in store.sequence.values():
+    for frame in store.frames.values():
         assert frame.alpha is Alpha.STRAIGHT
         assert (frame.pixels[..., 3] == 0.5).all()
 
