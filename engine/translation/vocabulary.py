@@ -12,6 +12,7 @@ from engine.translation.prompt import Part, plain_text, weighted_parts
 
 _EXAMPLES = 3
 _WORD = re.compile(r"[^\W_]+")
+_FIRST_OF_TWO = re.compile(r"([^\W_]+)[ -](?=([^\W_]+))")
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
 """What "ink" leaves unsaid where it stands for an ink drawing."""
 
@@ -42,13 +43,15 @@ class Vocabulary:
         """The prompt without the words that the model does not know, and with a look in any case:
         without one it was taught to give the photograph back.
         """
+        prompt = self._in_known_forms(prompt)
         phrases: list[list[Part]] = [[]]
         for part in weighted_parts(prompt):
             first, *others = (Part(self._known(text), part.weight) for text in part.text.split(","))
             phrases[-1].append(first)
             phrases += [[other] for other in others]
-        if not self._names_look(plain_text(prompt)):
-            phrases.append([Part(self._meant(plain_text(prompt)).name)])
+        plain = plain_text(prompt)
+        if not self._names_look(plain):
+            phrases.append([Part((self._half_named(plain) or self.looks[0]).name)])
         spoken = (" ".join(_written(part) for part in phrase if part.text) for phrase in phrases)
         return ", ".join(phrase for phrase in spoken if phrase)
 
@@ -57,15 +60,10 @@ class Vocabulary:
 
     def advice(self, prompt: str) -> str:
         """What of the prompt is not understood, for its author; empty where all is."""
-        prompt = plain_text(prompt)
+        prompt = self._in_known_forms(plain_text(prompt))
         words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
         unknown = f"The built-in model does not know: {', '.join(words)}." if words else ""
-        instead = (
-            ""
-            if self._names_look(prompt)
-            else "The prompt names no look that the built-in model knows: it paints "
-            f"{_with_article(self._meant(prompt).name)}."
-        )
+        instead = "" if self._names_look(prompt) else self._told_instead(prompt)
         if not (unknown or instead):
             return ""
         *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
@@ -75,6 +73,32 @@ class Vocabulary:
         )
         return " ".join(fact for fact in (unknown, instead, more) if fact)
 
+    def _told_instead(self, prompt: str) -> str:
+        if look := self._half_named(prompt):
+            return f"The prompt is taken to ask for {_with_article(look.name)}."
+        return (
+            "The prompt names no look that the built-in model knows: it paints "
+            f"{_with_article(self.looks[0].name)}."
+        )
+
+    def _in_known_forms(self, text: str) -> str:
+        """With "water colour" in one word, and plurals as what there are several of, where that is
+        known and what is written is not.
+        """
+
+        def joined(pair: re.Match[str]) -> str:
+            first, second = pair.groups()
+            known = self._knows(self._in_singular(first + second)) and not self._knows(first)
+            return first if known else pair[0]
+
+        text = _FIRST_OF_TWO.sub(joined, text)
+        return _WORD.sub(lambda word: self._in_singular(word[0]), text)
+
+    def _in_singular(self, word: str) -> str:
+        one = word[:-1]
+        is_plural = word[-1] in "sS" and self._knows(one) and not self._knows(word)
+        return one if is_plural else word
+
     def _knows(self, word: str) -> bool:
         return word.casefold() in self.words
 
@@ -82,14 +106,14 @@ class Vocabulary:
         spoken = _spoken(prompt)
         return any(_spoken(phrase) in spoken for look in self.looks for phrase in look.phrases)
 
-    def _meant(self, prompt: str) -> Look:
-        """The look of which the prompt says half, as in "ink"; the first one without such words."""
+    def _half_named(self, prompt: str) -> Look | None:
+        """The look of which the prompt says half, as in "ink"."""
         words = _spoken(prompt).split()
         for look in self.looks:
             for begin, *rest in (phrase.casefold().split() for phrase in look.phrases):
                 if begin in words and len(rest) == 1 and rest[0] in _WORKS:
                     return look
-        return self.looks[0]
+        return None
 
 
 def vocabulary_of(model: str) -> Vocabulary | None:

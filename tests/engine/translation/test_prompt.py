@@ -167,6 +167,28 @@ def test_the_vocabulary_of_the_built_in_model_keeps_weights() -> None:
     assert vocabulary.advice("an (oil painting:1.25), (cold light)") == ""
 
 
+@pytest.mark.parametrize(
+    ("prompt", "understood"),
+    [
+        ("Watercolours", "Watercolour"),
+        ("(water-colours:1.3), cold", "(watercolour:1.3), cold"),
+        ("water colour of a lion", "watercolour of a"),
+        ("pencil drawings", "pencil drawing"),
+        ("comics", "comic"),
+    ],
+)
+def test_the_built_in_model_hears_plurals_and_divided_words(prompt: str, understood: str) -> None:
+    assert built_in_vocabulary().understood(prompt) == understood
+    assert "names no look" not in built_in_vocabulary().advice(prompt)
+
+
+def test_half_a_look_is_told_as_what_it_is_taken_for() -> None:
+    vocabulary = built_in_vocabulary()
+    assert vocabulary.understood("ink") == "ink, ink drawing"
+    assert vocabulary.advice("ink").startswith("The prompt is taken to ask for an ink drawing.")
+    assert "names no look that the built-in model knows: it paints an oil" in vocabulary.advice("s")
+
+
 def test_the_built_in_model_paints_a_weighted_word_more_strongly(
     shot: "Shot", pocket_settings: TranslationSettings, photo: Any
 ) -> None:
