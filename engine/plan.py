@@ -19,7 +19,7 @@ from engine.types import FrameRange, KeyFrame
 
 Address = str
 
-METHOD_VERSION = 4
+METHOD_VERSION = 5
 """Part of every address: raise it when the same inputs give another picture."""
 
 OWN_SETTINGS = tuple(

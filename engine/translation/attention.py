@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -50,21 +49,39 @@ class Exchange:
         return torch.cat([features[part].view_as(own) for features in self._seen], 1)
 
 
+class Attention:
+    """Eq. 5 as the processor of a layer that looks at its own frame, or at the words."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        looked_at = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        return attended(attn, attn.to_q(hidden_states), attn.to_k(looked_at), attn.to_v(looked_at))
+
+
 class CrossFrameAttention:
     """Eq. 6 as the processor of a self-attention layer; where no frame is seen, Eq. 5."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def __call__(self, attn: Any, hidden_states: Tensor, *_: object, **__: object) -> Tensor:
-        query = attn.to_q(hidden_states)
+    def __call__(self, attn: Any, hidden_states: Tensor, **_: object) -> Tensor:
         key = self._exchange.instead_of(attn.to_k(hidden_states))
         value = self._exchange.instead_of(attn.to_v(hidden_states))
-        attended = scaled_dot_product_attention(
-            *(each.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for each in (query, key, value))
-        )
-        output: Tensor = attn.to_out[0](attended.transpose(1, 2).flatten(-2))
-        return output
+        return attended(attn, attn.to_q(hidden_states), key, value)
+
+
+def attended(attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """What a layer makes of its queries, keys and values, each [B, tokens, C]."""
+    seen = scaled_dot_product_attention(
+        *(each.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for each in (query, key, value))
+    )
+    output: Tensor = attn.to_out[0](seen.transpose(1, 2).flatten(-2))
+    return output
 
 
 def use_cross_frame_attention(unet: Any, layers: str, exchange: Exchange) -> None:
@@ -74,7 +91,7 @@ def use_cross_frame_attention(unet: Any, layers: str, exchange: Exchange) -> Non
     chosen = set(_LAYERS[layers](unet))
     unet.set_attn_processor(
         {
-            name: CrossFrameAttention(exchange) if name in chosen else AttnProcessor2_0()
+            name: CrossFrameAttention(exchange) if name in chosen else Attention()
             for name in unet.attn_processors
         }
     )

@@ -6,6 +6,8 @@ The sampler is in `sampler.py`, which is imported with torch when the first key 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import cache
+from gc import collect
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -83,7 +85,7 @@ class DiffusionPainter:
                     },
                     "device": graphics_card() or "cpu",
                     "fused": graphics_card() is not None and can_build_kernels(),
-                    "libraries": {name: version(name) for name in _LIBRARIES},
+                    "libraries": _library_versions(),
                 }
             ),
             paints_against_others=_paints_against_others(settings),
@@ -98,7 +100,7 @@ class DiffusionPainter:
         recipe = self.recipe(request.settings)
         request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)
-        model.memory.begin(recipe.text)
+        model.begin(recipe.text)
         from engine.translation.sampler import translate
 
         return translate(model, request, report)
@@ -110,10 +112,16 @@ class DiffusionPainter:
         if self._loaded is None or self._loaded.networks != wanted:
             report.progress(Stage.LOADING_MODEL, request.frame)
             self._loaded = None  # first: its memory is needed for the next one
+            collect()  # its networks refer to themselves
             self._loaded = _load(settings, request.frame, report)
         loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
         self._loaded.mixer.use(loras, _loras(settings))
         return self._loaded.model
+
+
+@cache
+def _library_versions() -> Mapping[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def _load(settings: TranslationSettings, frame: int, report: Report) -> _Loaded:

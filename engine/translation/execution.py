@@ -8,7 +8,9 @@ same kernels in the same order every time, so the same inputs give the same bits
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from gc import collect
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -34,6 +36,11 @@ class Execution(Protocol):
     def join(self) -> None:
         """Inside a call: waits for what went on beside."""
 
+    def when_short(self, make_room: Callable[[], None]) -> None:
+        """What is to be done where there is too little memory for a call, before it is tried a
+        second time.
+        """
+
     def forget(self) -> None:
         """To be called when the networks were changed otherwise than in the values of weights."""
 
@@ -52,6 +59,8 @@ class Eager:
 
     def join(self) -> None: ...
 
+    def when_short(self, make_room: Callable[[], None]) -> None: ...
+
     def forget(self) -> None: ...
 
     def free_bytes(self) -> int:
@@ -63,27 +72,29 @@ class Graphs:
 
     def __init__(self) -> None:
         self._graphs: dict[Hashable, _Graph] = {}
+        self._make_room: Callable[[], None] = lambda: None
         self._stream, self._side = torch.cuda.Stream(), torch.cuda.Stream()
         self._forked = False
         self._queued: deque[torch.cuda.Event] = deque()
 
     def run(self, kind: Hashable, call: Call, *inputs: Tensor) -> tuple[Tensor, ...]:
         key = kind, *((each.shape, each.dtype, each.stride()) for each in inputs)
-        graph = self._graphs.get(key)
-        if graph is None:
-            if len(self._graphs) == _MOST_GRAPHS:
-                self.forget()
-            graph = self._graphs[key] = self._recorded(call, inputs)
-        outputs = graph.replay(inputs)
+        try:
+            outputs = self._graph(key, call, inputs).replay(inputs)
+        except torch.OutOfMemoryError as error:
+            clear_frames(error.__traceback__)  # they hold tensors
+            self._make_room()
+            self.forget()  # graphs of other sizes keep memory
+            outputs = self._graph(key, call, inputs).replay(inputs)
         self._wait_for_the_call_before()
         return outputs
 
-    def _recorded(self, call: Call, inputs: Sequence[Tensor]) -> "_Graph":
-        try:
-            return _Graph(call, inputs, self._stream, self._pool())
-        except torch.OutOfMemoryError:
-            self.forget()  # graphs of other sizes keep memory
-        return _Graph(call, inputs, self._stream, self._pool())
+    def _graph(self, key: Hashable, call: Call, inputs: Sequence[Tensor]) -> "_Graph":
+        if key not in self._graphs:
+            if len(self._graphs) == _MOST_GRAPHS:
+                self.forget()
+            self._graphs[key] = _Graph(call, inputs, self._stream, self._pool())
+        return self._graphs[key]
 
     def _pool(self) -> _Pool | None:
         """They run one after the other, so they share the memory of what is between."""
@@ -107,10 +118,14 @@ class Graphs:
             torch.cuda.current_stream().wait_stream(self._side)
         self._forked = False
 
+    def when_short(self, make_room: Callable[[], None]) -> None:
+        self._make_room = make_room
+
     def forget(self) -> None:
+        torch.cuda.synchronize()
         self._graphs.clear()
         self._forked = False
-        torch.cuda.synchronize()
+        collect()  # tensors of what refers to itself
         torch.cuda.empty_cache()
 
     def free_bytes(self) -> int:

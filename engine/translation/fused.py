@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import triton
 from diffusers.models.activations import GEGLU
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
@@ -32,8 +33,12 @@ def fuse(network: Any) -> None:
             _compute(module, _resnet_block)
         elif isinstance(module, Transformer2DModel) and module.is_input_continuous:
             _compute(module, _transformer)
+        elif isinstance(module, BasicTransformerBlock) and _has_layer_norms(module):
+            _compute(module, _transformer_block)
         elif isinstance(module, GEGLU):
             _compute(module, _gated)
+        elif isinstance(module, nn.Conv2d) and _is_pointwise(module):
+            _compute(module, _pointwise)
         if isinstance(getattr(module, "conv_norm_out", None), nn.GroupNorm):
             _compute(module.conv_norm_out, partial(_normalized, active=True))
             module.conv_act = nn.Identity()
@@ -44,13 +49,34 @@ def _compute(module: Any, by: Callable[..., object]) -> None:
 
 
 def _is_plain(block: Any) -> bool:
+    """Those of a VAE have no time; what they say of its norm means nothing."""
     return (
-        block.time_embedding_norm == "default"
+        (block.time_embedding_norm == "default" or block.time_emb_proj is None)
         and block.upsample is None
         and block.downsample is None
         and block.output_scale_factor == 1
         and isinstance(block.nonlinearity, nn.SiLU)
     )
+
+
+def _has_layer_norms(block: Any) -> bool:
+    return (
+        block.norm_type == "layer_norm"
+        and block.attn2 is not None
+        and block.pos_embed is None
+        and not block.only_cross_attention
+        and block.norm1.elementwise_affine
+    )
+
+
+def _is_pointwise(layer: nn.Conv2d) -> bool:
+    plain = layer.stride == (1, 1) and layer.padding == (0, 0) and layer.groups == 1
+    return plain and layer.kernel_size == (1, 1)
+
+
+def _pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution of one pixel, with its bias in the same kernel."""
+    return _projected(layer, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def _resnet_block(block: Any, x: Tensor, temb: Tensor | None) -> Tensor:
@@ -75,6 +101,41 @@ def _transformer(
         tokens = block(tokens, encoder_hidden_states=encoder_hidden_states)
     tokens = _projected(network.proj_out, tokens)
     return (tokens.reshape(batch, height, width, -1).permute(0, 3, 1, 2) + x,)
+
+
+def _transformer_block(
+    block: Any, tokens: Tensor, encoder_hidden_states: Tensor, **_: object
+) -> Tensor:
+    """Attention to the picture, to the words, and the layers behind; tokens [B, N, C]."""
+    tokens, normal = _layer_normalized(block.norm1, tokens)
+    tokens, normal = _layer_normalized(block.norm2, tokens, block.attn1(normal))
+    attended = block.attn2(normal, encoder_hidden_states=encoder_hidden_states)
+    tokens, normal = _layer_normalized(block.norm3, tokens, attended)
+    output: Tensor = block.ff(normal)
+    return output + tokens
+
+
+def _layer_normalized(
+    norm: nn.LayerNorm, tokens: Tensor, added: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Tokens [B, N, C] + added, and the layer norm of that."""
+    tokens = tokens.contiguous()
+    width = tokens.shape[-1]
+    total = tokens if added is None else torch.empty_like(tokens)
+    output = torch.empty_like(tokens)
+    kernels.add_and_normalize[(tokens.numel() // width,)](
+        tokens,
+        added if added is None else added.contiguous(),
+        total,
+        norm.weight,
+        norm.bias,
+        output,
+        width,
+        norm.eps,
+        ADDS=added is not None,
+        WIDE=triton.next_power_of_2(width),
+    )
+    return total, output
 
 
 def _projected(layer: Any, tokens: Tensor) -> Tensor:

@@ -92,6 +92,28 @@ def normalize(
 
 
 @triton.jit
+def add_and_normalize(
+    x, other, total, weight, bias, output, width, eps, ADDS: tl.constexpr, WIDE: tl.constexpr
+):
+    """One row: the sum of x and other, rounded, and its layer norm."""
+    row = tl.program_id(0).to(tl.int64) * width
+    column = tl.arange(0, WIDE)
+    inside = column < width
+    value = tl.load(x + row + column, inside, 0.0).to(tl.float32)
+    if ADDS:
+        value += tl.load(other + row + column, inside, 0.0).to(tl.float32)
+        rounded = value.to(total.dtype.element_ty)
+        tl.store(total + row + column, rounded, inside)
+        value = rounded.to(tl.float32)
+    mean = tl.sum(value, 0) / width
+    apart = tl.where(inside, value - mean, 0.0)
+    scale = tl.rsqrt(tl.sum(apart * apart, 0) / width + eps)
+    scaled = apart * scale * tl.load(weight + column, inside, 0.0).to(tl.float32)
+    scaled += tl.load(bias + column, inside, 0.0).to(tl.float32)
+    tl.store(output + row + column, scaled.to(output.dtype.element_ty), inside)
+
+
+@triton.jit
 def gate(inner, output, width, BLOCK: tl.constexpr):
     """Of each row (a, b): a * gelu(b)."""
     row = tl.program_id(0).to(tl.int64)

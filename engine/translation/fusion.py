@@ -5,14 +5,9 @@ Latents are [1, C, h, w]; masks are 1 where the references do not show what the 
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
-
-from engine.motion.warp import warp
-from engine.translation.painter import Reference
-from engine.types import FloatArray
 
 _FLAT = 1e-3
 """A mask that varies by less than this around a cell is flat there."""
@@ -49,16 +44,18 @@ def adain(x0: Tensor, like: Tensor) -> Tensor:
     return normal * like.std(space, keepdim=True) + like.mean(space, keepdim=True)
 
 
-def overlay(rough: FloatArray, references: Sequence[Reference]) -> tuple[FloatArray, FloatArray]:
-    """Eq. 10: the takes of the references, moved over the rough picture [H, W, 3], anchor on top.
+def overlay(
+    rough: Tensor, takes: Sequence[Tensor], occlusions: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Eq. 10: the takes of the references, moved to where the key frame shows the same, over the
+    rough picture [1, 3, H, W]; the anchor, which is the first, on top.
 
-    Returns with it the mask [H, W] of what is left of the rough picture.
+    Returns with it the mask [1, 1, H, W] of what is left of the rough picture.
     """
-    fused, mask = rough, np.ones(rough.shape[:2], np.float32)
-    for reference in reversed(references):
-        occluded = reference.occlusion[..., None]
-        fused = occluded * fused + (1 - occluded) * warp(reference.take, reference.flow)
-        mask = mask * reference.occlusion
+    fused, mask = rough, torch.ones_like(rough[:, :1])
+    for take, occlusion in zip(reversed(takes), reversed(occlusions), strict=True):
+        fused = occlusion * fused + (1 - occlusion) * take
+        mask = mask * occlusion
     return fused, mask
 
 

@@ -14,6 +14,7 @@ from transformers import logging as transformers_logging
 from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.graphics_card import can_build_kernels
 from engine.translation.architecture import check_base, check_controlnet
+from engine.translation.attention import Attention
 from engine.translation.control_images import ControlImages
 from engine.translation.execution import Eager, Graphs
 from engine.translation.model_files import ModelFiles
@@ -59,6 +60,7 @@ def load_stable_diffusion(
             check_controlnet(files)
             network = load_part(ControlNetModel, files, dtype)
             _check_controlnet(network, pipeline.unet, files)
+            network.set_attn_processor(Attention())
             loaded.append(_in_two_parts(network.to(device, memory_format=layout).eval()))
     if card and can_build_kernels():
         from engine.translation.fused import fuse

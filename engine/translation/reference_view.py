@@ -1,6 +1,7 @@
 """How the network sees a reference while a key frame is painted against it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 
@@ -21,13 +22,14 @@ class ReferenceView:
         name: str,
         times: Sequence[int],
         latents: ReferenceLatents,
-        conditions: Conditions,
+        conditions: Callable[[], Conditions],
     ) -> None:
+        """`conditions` are asked for only if the network is."""
         self._model = model
         self._name = name
         self._times = times
         self._latents = latents
-        self._conditions = conditions
+        self._make_conditions = conditions
         self._latest: dict[int, Seen] = {}
 
     def at(self, step: int) -> Seen:
@@ -41,6 +43,10 @@ class ReferenceView:
                 self._model.memory.keep(self._name, time, each)
             seen = self._latest[t]
         return seen
+
+    @cached_property
+    def _conditions(self) -> Conditions:
+        return self._make_conditions()
 
     def _asked(self, step: int) -> dict[int, Seen]:
         """By t, for the group of steps of which `step` is one; the last group is filled up."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,23 +45,29 @@ class FeatureMemory:
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._kept: dict[tuple[str, int], Seen] = {}
-        self._recipe = ""
+        self._uses_card = True
 
-    def begin(self, recipe: str) -> None:
-        """Before a painting: what was seen under another recipe is forgotten."""
-        if recipe != self._recipe:
-            self._kept = {}
-        self._recipe = recipe
+    def forget(self) -> None:
+        """Before another recipe."""
+        self._kept, self._uses_card = {}, True
 
     def recall(self, name: str, t: int) -> Seen | None:
         return self._kept.get((name, t))
 
     def keep(self, name: str, t: int, seen: Seen) -> None:
         size = seen.features.nbytes
-        if seen.features.is_cuda and size < self._execution.free_bytes() - _CARD_RESERVE:
+        fits_card = size < self._execution.free_bytes() - _CARD_RESERVE
+        if seen.features.is_cuda and self._uses_card and fits_card:
             self._kept[name, t] = seen
         elif size < spare_host_bytes():
             self._kept[name, t] = Seen(_in_main_memory(seen.features), seen.x0)
+
+    def leave_the_card(self) -> None:
+        """Where calls need its memory: until `forget`, main memory has to do."""
+        self._uses_card = False
+        kept, self._kept = self._kept, {}
+        for (name, t), seen in kept.items():
+            self.keep(name, t, seen)
 
     def forget_all_but(self, names: Collection[str]) -> None:
         self._kept = {key: seen for key, seen in self._kept.items() if key[0] in names}
@@ -76,24 +83,28 @@ def _in_main_memory(features: Tensor) -> Tensor:
 
 def name_of(reference: Reference) -> str:
     """Stands for all that decides what is seen of a reference, besides the recipe."""
-    digest = blake2b(str(reference.source.shape).encode(), digest_size=16)
+    digest = sha256(str(reference.source.shape).encode())
     for picture in (reference.source, reference.take, reference.control_picture):
-        digest.update(b"" if picture is None else picture.tobytes())
+        digest.update(b"" if picture is None else np.ascontiguousarray(picture).data)
     if reference.trajectory is not None:
         digest.update(reference.trajectory.model.encode())
-        digest.update(reference.trajectory.latents.tobytes())
+        digest.update(np.ascontiguousarray(reference.trajectory.latents).data)
     return digest.hexdigest()
 
 
 def retraced(
-    trajectory: Trajectory | None, model: str, times: Sequence[int], like: Tensor
+    trajectory: Trajectory | None,
+    model: str,
+    times: Sequence[int],
+    like: Tensor,
+    upload: Callable[[Tensor], Tensor],
 ) -> ReferenceLatents | None:
     """A take on the way it came; None where this model did not go that way through these times."""
     if trajectory is None or trajectory.model != model or not set(times) <= set(trajectory.times):
         return None
-    latents = torch.from_numpy(trajectory.latents).to(like)
-    if latents.shape[1:] != like.shape[1:]:
+    if trajectory.latents.shape[1:] != like.shape[1:]:
         return None
+    latents = upload(torch.from_numpy(trajectory.latents)).to(like)
     row_of = {t: row for row, t in enumerate(trajectory.times)}
     return ReferenceLatents({t: latents[row_of[t]][None] for t in times})
 

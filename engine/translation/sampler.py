@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from math import ceil
 from traceback import clear_frames
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
+from engine.motion.warp import warp
 from engine.report import Report, Stage
 from engine.translation.colors import match_colors
 from engine.translation.fidelity import fidelity_encoding
@@ -29,7 +30,7 @@ from engine.translation.preview import RoughDecoder
 from engine.translation.reference_view import ReferenceView
 from engine.translation.references import encoded, name_of, retraced
 from engine.translation.schedule import Schedule, schedule_of
-from engine.translation.stable_diffusion import Conditions, StableDiffusion, shared_noise
+from engine.translation.stable_diffusion import StableDiffusion, shared_noise
 from engine.types import FloatArray
 
 Tick = Callable[[], None]
@@ -103,7 +104,7 @@ class _Sampling:
         self._report = report
         self._is_shown = is_shown
         self._text = text
-        self._conditions = self._conditions_of(request)
+        self._conditions = model.conditions(text, request.settings, request, schedule)
         self._predicted: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def start(self) -> Tensor:
@@ -169,7 +170,7 @@ class _Sampling:
 
     @cached_property
     def _references(self) -> list[ReferenceView]:
-        times = self.schedule.times
+        times, noise = self.schedule.times, self._noise("start")
         names = [name_of(each) for each in self._request.references]
         self._model.memory.forget_all_but(names)
         return [
@@ -177,28 +178,30 @@ class _Sampling:
                 self._model,
                 name,
                 times,
-                retraced(each.trajectory, self._model.identity, times, self._noise("start"))
-                or encoded(self._encoding(each.take), times, self._noised),
-                self._conditions_of(each),
+                retraced(each.trajectory, self._model.identity, times, noise, self._model.upload)
+                or encoded(self._fidelity(self._model.pixels(each.take)), times, self._noised),
+                partial(self._model.conditions, self._text, self._settings, each, self.schedule),
             )
             for name, each in zip(names, self._request.references, strict=True)
         ]
-
-    def _conditions_of(self, view: View) -> Conditions:
-        return self._model.conditions(self._text, self._settings, view, self.schedule)
 
     @cached_property
     def _anchor_motion(self) -> tuple[Tensor, Tensor]:
         """Where the key frame's latent cells are in the anchor, and which of them are not."""
         anchor = self._request.references[0]
         displacement = self._model.planes(anchor.flow.displacement)[0]
-        return displacement_of_cells(displacement, self._model.cell), self._mask(anchor.occlusion)
+        occlusion = self._model.planes(anchor.occlusion[..., None])
+        cell = self._model.cell
+        return displacement_of_cells(displacement, cell), mask_of_cells(occlusion, cell)
 
     def target(self, rough: Tensor) -> _Target:
         """The references moved over what the first pass painted (Eq. 10), encoded (Eq. 9)."""
-        fused, mask = overlay(self.picture(rough), self._request.references)
-        weight = self._settings.fusion_strength * (1 - self._mask(mask))
-        return _Target(self._encoding(fused), weight)
+        references = self._request.references
+        takes = [self._model.pixels(warp(each.take, each.flow)) for each in references]
+        occlusions = [self._model.planes(each.occlusion[..., None]) for each in references]
+        fused, mask = overlay(self._decode(rough), takes, occlusions)
+        hidden = mask_of_cells(mask, self._model.cell)
+        return _Target(self._fidelity(fused), self._settings.fusion_strength * (1 - hidden))
 
     def picture(self, x0: Tensor) -> FloatArray:
         """[H, W, 3], of the size of the source."""
@@ -234,8 +237,8 @@ class _Sampling:
         kept = latents.to(self._model.dtype).cpu().numpy()
         return Trajectory(self._model.identity, self.schedule.times, kept)
 
-    def _encoding(self, picture: FloatArray) -> Tensor:
-        return fidelity_encoding(self._model.pixels(picture), self._encode, self._decode)
+    def _fidelity(self, pixels: Tensor) -> Tensor:
+        return fidelity_encoding(pixels, self._encode, self._decode)
 
     def _encode(self, pixels: Tensor) -> Tensor:
         self._report.check_cancelled()  # it may take as long as a step
@@ -245,9 +248,6 @@ class _Sampling:
         self._report.check_cancelled()
         return self._model.decode(latent)
 
-    def _mask(self, mask: FloatArray) -> Tensor:
-        return mask_of_cells(self._model.planes(mask[..., None]), self._model.cell)
-
     def _noised(self, x0: Tensor, t: int) -> Tensor:
         """x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) z, Eq. 2."""
         signal = self._model.signal[t]
@@ -255,7 +255,7 @@ class _Sampling:
 
     def _noise(self, purpose: str) -> Tensor:
         shape = self._model.latent_shape(*self._request.source.shape[:2])
-        return shared_noise(self._settings.seed, purpose, shape).to(self._model.device)
+        return self._model.upload(shared_noise(self._settings.seed, purpose, shape))
 
 
 def _recolored(

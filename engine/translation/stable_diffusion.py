@@ -6,7 +6,7 @@ The sampling loop is ours (`sampler.py`), so that constraints between key frames
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -86,8 +86,17 @@ class StableDiffusion:
 
     def __post_init__(self) -> None:
         self.memory = FeatureMemory(self.execution)
+        self.execution.when_short(self.memory.leave_the_card)
         self._exchange = Exchange()
         self._arrangement: object = None
+        self._recipe = ""
+        self._text: Tensor | None = None
+
+    def begin(self, recipe: str) -> None:
+        """Before a painting: what was worked out under another recipe is forgotten."""
+        if recipe != self._recipe:
+            self._recipe, self._text = recipe, None
+            self.memory.forget()
 
     def arrange(self, settings: TranslationSettings) -> None:
         """Gives the networks the form that the settings ask for."""
@@ -256,6 +265,11 @@ class StableDiffusion:
 
     def encode_prompt(self, settings: TranslationSettings) -> Tensor:
         """The text of `Conditions`."""
+        if self._text is None:
+            self._text = self._encoded_prompt(settings)
+        return self._text
+
+    def _encoded_prompt(self, settings: TranslationSettings) -> Tensor:
         prompts = [settings.negative_prompt, settings.prompt]
         width = int(self.text_encoder.config.hidden_size)
         inversions = load_inversions(inversions_of(settings), width)
@@ -272,13 +286,14 @@ class StableDiffusion:
         """
         if self.device.type == "cpu":
             return ""
-        share = min(self.execution.free_bytes() / (_BYTES_A_PIXEL * width * height), 0.8) ** 0.5
+        free_bytes = max(self.execution.free_bytes(), 0)
+        share = min(free_bytes / (_BYTES_A_PIXEL * width * height), 0.8) ** 0.5
         sides = [int(share * side) // self._multiple * self._multiple for side in (width, height)]
         return f"{sides[0]}x{sides[1]}" if min(sides) > 0 else ""
 
     def free_memory(self) -> None:
         """Lets go of all but the networks."""
-        self.memory.forget_all_but(())
+        self.memory.forget()
         self.execution.forget()
 
     def encode(self, pixels: Tensor) -> Tensor:
@@ -305,13 +320,19 @@ class StableDiffusion:
 
     def planes(self, picture: FloatArray) -> Tensor:
         """[H, W, C] as [1, C, H, W], padded."""
-        padded = np.ascontiguousarray(pad(picture, self._multiple).transpose(2, 0, 1)[None])
-        return torch.from_numpy(padded).to(self.device)
+        padded = np.require(pad(picture, self._multiple), requirements=["C", "W"])
+        return self.upload(torch.from_numpy(padded)).permute(2, 0, 1)[None].contiguous()
+
+    def upload(self, tensor: Tensor) -> Tensor:
+        """On the device, without waiting for what that is doing."""
+        if self.device.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def picture(self, pixels: Tensor, height: int, width: int) -> FloatArray:
         """What `pixels` made of a picture [height, width, 3]."""
-        padded = (pixels[0].cpu().numpy().transpose(1, 2, 0) + 1) / 2
-        return np.ascontiguousarray(padded[:height, :width])
+        inside = pixels[0, :, :height, :width].permute(1, 2, 0)
+        return np.asarray(((inside + 1) / 2).contiguous().cpu().numpy())
 
     def signal_after(self, t: int, times: Sequence[int]) -> Tensor:
         """The abar of the time after t; 1 after the last one."""
@@ -339,12 +360,12 @@ class StableDiffusion:
         """How many times of a reference one call sees: on a card, enough to keep it busy."""
         return 4 if self.device.type == "cuda" else 1
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
-        device: torch.device = self.unet.device
+        device: torch.device = self.unet.device  # diffusers looks through all weights for it
         return device
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.unet.dtype
         return dtype
@@ -362,4 +383,6 @@ def shared_noise(seed: int, purpose: str, shape: tuple[int, ...]) -> Tensor:
 def pad(picture: FloatArray, multiple: int) -> FloatArray:
     """Repeats the last row and column until both sides are multiples: nothing is stretched."""
     height, width = picture.shape[:2]
+    if height % multiple == width % multiple == 0:
+        return picture
     return np.pad(picture, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor
 
 from engine.settings import TranslationSettings
@@ -118,7 +118,7 @@ def test_switched_off_a_frame_looks_at_itself_as_in_the_model_as_published(
 ) -> None:
     alone = Network(unet, "off").predicted(frame(0), frame(1))
     published = Network(unet_of(tiny_model), "off")
-    published.unet.set_default_attn_processor()
+    published.unet.set_attn_processor(AttnProcessor2_0())
     assert close(alone, published.predicted(frame(0)))
     assert close(Network(unet, "decoder").predicted(frame(0)), alone)
 

@@ -1,6 +1,5 @@
 """Eqs 7, 10 and 11 and AdaIN, by their effect and their limits."""
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +12,6 @@ from engine.translation.fusion import (
     mask_of_cells,
     overlay,
 )
-from engine.translation.painter import Reference
-from engine.types import Flow
 
 SHAPE = (1, 4, 12, 16)
 SIGNAL = torch.tensor(0.6, dtype=torch.float64)
@@ -120,14 +117,16 @@ def test_flow_is_measured_in_latent_cells() -> None:
 def test_the_anchor_lies_above_the_previous_key_frame_and_that_above_the_rough_picture() -> None:
     """Equation 10."""
 
-    def reference(gray: float, visible: slice) -> Reference:
-        occlusion = np.ones((8, 8), np.float32)
-        occlusion[:, visible] = 0
-        picture = np.full((8, 8, 3), gray, np.float32)
-        return Reference(picture, picture, Flow(np.zeros((8, 8, 2), np.float32)), occlusion)
+    def picture(gray: float) -> Tensor:
+        return torch.full((1, 3, 8, 8), gray)
 
-    rough = np.full((8, 8, 3), 0.1, np.float32)
-    anchor, previous = reference(0.9, slice(0, 4)), reference(0.5, slice(2, 6))
-    fused, mask = overlay(rough, [anchor, previous])
-    assert fused[0, :, 0].tolist() == pytest.approx([0.9] * 4 + [0.5] * 2 + [0.1] * 2)
-    assert mask[0].tolist() == [0.0] * 6 + [1.0] * 2
+    def hidden_outside(visible: slice) -> Tensor:
+        occlusion = torch.ones(1, 1, 8, 8)
+        occlusion[..., visible] = 0
+        return occlusion
+
+    anchor, previous, rough = picture(0.9), picture(0.5), picture(0.1)
+    occlusions = [hidden_outside(slice(0, 4)), hidden_outside(slice(2, 6))]
+    fused, mask = overlay(rough, [anchor, previous], occlusions)
+    assert fused[0, 0, 0].tolist() == pytest.approx([0.9] * 4 + [0.5] * 2 + [0.1] * 2)
+    assert mask[0, 0, 0].tolist() == [0.0] * 6 + [1.0] * 2

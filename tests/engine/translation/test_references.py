@@ -1,5 +1,7 @@
 """What the network sees of references: kept while there is room, and the same bits always."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ import pytest
 
 from engine.settings import TranslationSettings
 from engine.translation.diffusion import DiffusionPainter
+from engine.translation.reference_view import ReferenceView
 from engine.translation.references import FeatureMemory
 from engine.translation.stable_diffusion import StableDiffusion
 from engine.types import FloatArray
@@ -50,6 +53,29 @@ def test_each_reference_is_seen_once_a_step_and_the_anchor_once_a_shot(
             assert len(seen) == wanted
             # Of the second pass, three steps from pixel fusion on, the first is known already.
             assert len(predicted) == (6 + 3 - 1 if number else 6)
+
+
+def test_nothing_of_a_painting_is_left_behind(
+    shot: "Shot", sources: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    """What refers to itself would keep a card's memory until Python happens to look for it."""
+    views: list[weakref.ref[ReferenceView]] = []
+    asked: Any = ReferenceView.at
+
+    def watched(view: ReferenceView, step: int) -> object:
+        views.append(weakref.ref(view))
+        return asked(view, step)
+
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ReferenceView, "at", watched)
+            for source in sources[:3]:
+                shot.paint(source, tiny_settings)
+        assert views
+        assert not any(view() for view in views)
+    finally:
+        gc.enable()
 
 
 def test_a_key_frame_painted_again_alone_has_the_same_bits(
