@@ -7,6 +7,7 @@ import argparse
 import itertools
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -149,21 +150,25 @@ def _painted_by_model(pipeline: Any, pictures: Tensor, sampling: Sampling) -> Te
 @torch.inference_mode()
 def _judged(painted: Tensor, pictures: Tensor, classifier: nn.Module) -> dict[str, object]:
     """Share of pictures whose look is recognised, and mean edge F-score against the source: of the
-    offered looks, and of each look.
+    offered looks, and of each look, with the looks that it was taken for.
     """
     edges = find_edges(pictures)
     hits: dict[str, float] = {}
     scores: dict[str, float] = {}
+    mistakes: dict[str, Counter[str]] = {}
     for number, (look, row) in enumerate(zip(LOOKS, painted, strict=True)):
         named = classifier(_small(row.float() / 255) * 2 - 1).argmax(1)
         hits[look.name] = (named == number).float().mean().item()
+        mistakes[look.name] = Counter(LOOKS[other].name for other in named if other != number)
         each = [edge_score(*both) for both in zip(find_edges(row), edges, strict=True)]
         scores[look.name] = sum(each) / len(each)
     offered = [look.name for look in LOOKS if look.offered]
     return {
         "look_accuracy": round(sum(hits[name] for name in offered) / len(offered), 3),
         "edge_f_score": round(sum(scores[name] for name in offered) / len(offered), 3),
-        "by_look": {name: (round(hits[name], 3), round(scores[name], 3)) for name in hits},
+        "by_look": {
+            name: (round(hits[name], 3), round(scores[name], 3), mistakes[name]) for name in hits
+        },
     }
 
 

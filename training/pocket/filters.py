@@ -57,6 +57,13 @@ def stained_glass(pictures: Tensor) -> Tensor:
     return saturate(colours, 1.7) * (1 - leads) + 0.04 * leads
 
 
+def in_touches(painted: Tensor) -> Tensor:
+    """A painting of the teacher in touches of one colour each, without its grain of a few pixels:
+    key frames do not agree in such, and in a film it crawls.
+    """
+    return kuwahara(blur(painted, 1.0), 3)
+
+
 def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
     """The strokes of a painting, with the colours of the picture in flat touches."""
     strokes = 0.75 * luminance(painted) + 0.25 * luminance(pictures)

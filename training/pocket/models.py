@@ -12,8 +12,8 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DCondi
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-LATENT_CHANNELS = 8
-"""Twice those of Stable Diffusion: little pictures need detail more than a simple latent."""
+LATENT_CHANNELS = 20
+"""Five times those of Stable Diffusion: little pictures need detail more than a simple latent."""
 TEXT_WIDTH = 128
 _FIRST_LOG_VARIANCE = -6.0
 _WIDTHS = (96, 128, 144)
@@ -101,14 +101,16 @@ def take_over(network: Any, weights: Mapping[str, Tensor]) -> None:
 
 
 def take_over_vae(vae: Any, weights: Mapping[str, Tensor]) -> None:
-    """The same for an autoencoder. Its moments are the means of all channels, then the logarithms
-    of their variances, which start low for all of them.
+    """The same for an autoencoder, of which the decoder begins to look at a new channel only as it
+    is taught to. Its moments are the means of all channels, then the logarithms of their
+    variances, which start low for all of them.
     """
     take_over(vae, weights)
     old, new = len(weights["quant_conv.bias"]) // 2, LATENT_CHANNELS
     with torch.no_grad():
         weight, bias = vae.quant_conv.weight, vae.quant_conv.bias
         weight[old:new].normal_(std=0.2)
+        vae.post_quant_conv.weight[:, old:] = 0
         bias[old:new] = 0
         weight[new:] = 0
         bias[new:] = _FIRST_LOG_VARIANCE

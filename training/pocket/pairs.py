@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from training.pocket.filters import saturate
+from training.pocket.filters import in_touches, saturate
 from training.pocket.looks import LOOKS, Look, modifier_sets
 from training.pocket.teacher import Teacher, teacher_file
 
@@ -43,7 +43,7 @@ class Painter:
         """`pictures` [B, 3, H, W] in 0..1; so is what comes back."""
         if isinstance(look.paint, int):
             styles = torch.full((len(pictures),), look.paint, device=pictures.device)
-            painted: Tensor = self.teacher(pictures, styles)
+            painted = in_touches(self.teacher(pictures, styles))
             if look.finish:
                 painted = look.finish(painted, pictures)
         else:

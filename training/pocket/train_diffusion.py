@@ -9,6 +9,7 @@ crops. `--init-from FOLDER` starts from a finished model instead.
 
 import argparse
 import random
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Phase:
     batch: int
 
 
-PHASES = (Phase(0.55, 32, 128), Phase(1.0, 64, 40))
+PHASES = (Phase(0.45, 32, 128), Phase(1.0, 64, 40))
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ class Bank:
 
 def train(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    write_tokenizer(options.target / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained(options.target / "tokenizer")
+    tokenizer = _tokenizer(options.target / "tokenizer", options.init_from)
     torch.manual_seed(0)
     networks = _networks(tokenizer, options.init_from, device)
     weights = Weights(networks.all, PEAK_RATE)
@@ -288,6 +288,15 @@ def _windows(bank: Tensor, pick: Tensor, corner: Tensor, side: int) -> Tensor:
 
 def _kind(look: int, modifiers: int) -> int:
     return look * len(MODIFIER_SETS) + modifiers
+
+
+def _tokenizer(folder: Path, init_from: Path | None) -> CLIPTokenizer:
+    """The one that the weights so far were trained with, or a new one."""
+    if not folder.exists() and init_from:
+        shutil.copytree(init_from / "tokenizer", folder)
+    elif not folder.exists():
+        write_tokenizer(folder)
+    return CLIPTokenizer.from_pretrained(folder)
 
 
 def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.device) -> Networks:

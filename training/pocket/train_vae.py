@@ -20,7 +20,8 @@ from training.pocket.models import new_vae, normalise_latents, save_half, take_o
 from training.pocket.pairs import Painter, cut_crops, painted_chunks, plan_pairs, read_pictures
 from training.pocket.stepping import Step, Weights
 
-KL_WEIGHT = 1e-6
+KL_WEIGHT = 1e-4
+"""For each number of a latent, whatever their count: more, and channels that help little die."""
 GRADIENT_WEIGHT = 0.3
 SQUARE_WEIGHT = 4.0
 _LOG_EVERY_STEPS = 1000
@@ -95,7 +96,7 @@ def loss_of(vae: Any, pictures: Tensor) -> Tensor:
     decoded = vae.decode(posterior.sample()).sample.float()
     error = decoded - pictures.float()
     loss: Tensor = error.abs().mean() + SQUARE_WEIGHT * error.square().mean()
-    loss = loss + KL_WEIGHT * posterior.kl().float().mean()
+    loss = loss + KL_WEIGHT * (posterior.kl().float() / posterior.mean[0].numel()).mean()
     for _ in range(3):
         across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
         loss = loss + GRADIENT_WEIGHT / 3 * (across + down)
