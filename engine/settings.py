@@ -70,6 +70,8 @@ class TranslationSettings:
     controlnet_2_begin: float = 0.0
     controlnet_2_end: float = 1.0
     depth_model: str = "depth-anything/Depth-Anything-V2-Small-hf"
+    pose_model: str = "usyd-community/vitpose-base-simple"
+    person_detector: str = "PekingU/rtdetr_r50vd_coco_o365"
     control_movie: str = ""
     cross_frame_attention: str = "decoder"
     shape_fusion: bool = True

@@ -9,7 +9,13 @@ import numpy as np
 
 from engine.settings import MOVIE, TranslationSettings
 from engine.translation.hed import HedEdges, hed_identity
-from engine.translation.model_files import DEPTH, identity, pictures_identity
+from engine.translation.model_files import (
+    DEPTH,
+    PERSON_DETECTOR,
+    POSE,
+    identity,
+    pictures_identity,
+)
 from engine.types import FloatArray
 
 ControlImage = Callable[[FloatArray], FloatArray]
@@ -92,6 +98,17 @@ def _depth(settings: TranslationSettings, device: str) -> ControlImage:
     return load_depth(settings.depth_model, device)
 
 
+def _pose(settings: TranslationSettings, device: str) -> ControlImage:
+    from engine.translation.pose import load_pose
+
+    return load_pose(settings.person_detector, settings.pose_model, device)
+
+
+def _pose_identity(settings: TranslationSettings) -> object:
+    detector = identity(PERSON_DETECTOR, settings.person_detector)
+    return [detector, identity(POSE, settings.pose_model)]
+
+
 PREPROCESSORS: Mapping[str, Preprocessor] = MappingProxyType(
     {
         "canny": Preprocessor(lambda *_: canny),
@@ -99,6 +116,7 @@ PREPROCESSORS: Mapping[str, Preprocessor] = MappingProxyType(
         "line_art": Preprocessor(lambda *_: line_art),
         "tile": Preprocessor(lambda *_: tile),
         "depth": Preprocessor(_depth, lambda settings: identity(DEPTH, settings.depth_model)),
+        "pose": Preprocessor(_pose, _pose_identity),
     }
 )
 

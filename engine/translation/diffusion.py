@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from engine.translation.lora import LoraMixer
     from engine.translation.stable_diffusion import StableDiffusion
 
-_OF_MODELS = ("painter", "model", "vae", "loras", "embeddings", "depth_model", "control_movie")
+_OF_MODELS = (
+    "painter",
+    "model",
+    "vae",
+    "loras",
+    "embeddings",
+    "depth_model",
+    "person_detector",
+    "pose_model",
+    "control_movie",
+)
 """Settings for which the files that they name stand."""
 _LIBRARIES = ("torch", "diffusers", "transformers")
 _USUAL_GUIDANCE_SCALE = {"ddim": 7.5, "lcm": 1.0}

@@ -16,7 +16,9 @@ from engine.translation.model_files import (
     CONTROLNET,
     DEPTH,
     LORA,
+    PERSON_DETECTOR,
     POCKET,
+    POSE,
     VAE,
     ModelKind,
     find_files,
@@ -60,6 +62,9 @@ def _all_of(settings: TranslationSettings) -> Iterator[ModelFacts]:
         yield replace(_network(CONTROLNET, control.controlnet), setting=control.name)
     if any(control.image == "depth" for control in settings.controls):
         yield _network(DEPTH, settings.depth_model)
+    if any(control.image == "pose" for control in settings.controls):
+        yield _network(PERSON_DETECTOR, settings.person_detector)
+        yield _network(POSE, settings.pose_model)
     for lora in loras_of(settings):
         weights = find_weights(LORA, lora.name)
         yield _facts("loras", lora.name, weights.parent, [weights])

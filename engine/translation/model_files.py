@@ -49,6 +49,8 @@ BASE = ModelKind(
 CONTROLNET = ModelKind("controlnet", configuration="controlnet", built_in="controlnet")
 VAE = ModelKind("vae", configuration="vae")
 DEPTH = ModelKind("depth_model")
+PERSON_DETECTOR = ModelKind("person_detector")
+POSE = ModelKind("pose_model")
 LORA = ModelKind("LoRA", configuration=".")
 
 

@@ -41,7 +41,12 @@ ACTS_WITH: Mapping[str, str] = {
     "adain_begin": "adain",
 }
 """Settings of something that may be left out or switched off."""
-IMAGE_OF = {"depth_model": "depth", "control_movie": MOVIE}
+IMAGE_OF = {
+    "depth_model": "depth",
+    "pose_model": "pose",
+    "person_detector": "pose",
+    "control_movie": MOVIE,
+}
 """Settings that act where a ControlNet looks at such an image."""
 
 

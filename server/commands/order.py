@@ -27,6 +27,8 @@ FILES = (
     "embeddings",
     *CONTROLNETS,
     "depth_model",
+    "pose_model",
+    "person_detector",
     "control_movie",
     "flow_weights",
 )

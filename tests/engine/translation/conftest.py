@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -25,6 +25,12 @@ from transformers import (
     DepthAnythingForDepthEstimation,
     Dinov2Config,
     DPTImageProcessorPil,
+    VitPoseBackboneConfig,
+    VitPoseConfig,
+    VitPoseForPoseEstimation,
+    YolosConfig,
+    YolosForObjectDetection,
+    YolosImageProcessorPil,
 )
 
 import engine.translation
@@ -250,6 +256,53 @@ def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     DPTImageProcessorPil(
         size={"height": 518, "width": 518}, keep_aspect_ratio=True, ensure_multiple_of=14
     ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def person_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It sees people everywhere."""
+    folder = tmp_path_factory.mktemp("person detector")
+    torch.manual_seed(0)
+    config_of: Any = YolosConfig
+    config = config_of(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=[64, 64],
+        num_detection_tokens=3,
+        id2label={0: "dog", 1: "Person"},
+        label2id={"dog": 0, "Person": 1},
+    )
+    network: Any = YolosForObjectDetection(config)
+    with torch.no_grad():
+        network.class_labels_classifier.layers[-1].bias.copy_(torch.tensor([0, 5, 0]))
+    network.save_pretrained(folder)
+    size = {"shortest_edge": 64, "longest_edge": 128}
+    YolosImageProcessorPil(size=size).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It is sure of all joints."""
+    folder = tmp_path_factory.mktemp("pose model")
+    torch.manual_seed(0)
+    config_of, backbone_of = cast("Any", VitPoseConfig), cast("Any", VitPoseBackboneConfig)
+    backbone = backbone_of(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=[64, 48],
+        out_indices=[2],
+        num_experts=1,
+        part_features=0,
+    )
+    network: Any = VitPoseForPoseEstimation(config_of(backbone_config=backbone, num_labels=17))
+    with torch.no_grad():
+        network.head.conv.bias.fill_(1.0)
+    network.save_pretrained(folder)
     return folder
 
 

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def settings(depth_model: Path) -> TranslationSettings:
-    return TranslationSettings(depth_model=str(depth_model))
+def settings(depth_model: Path, pose_model: Path, person_detector: Path) -> TranslationSettings:
+    return TranslationSettings(
+        depth_model=str(depth_model),
+        pose_model=str(pose_model),
+        person_detector=str(person_detector),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -120,21 +124,23 @@ def test_what_the_controlnet_looks_at_changes_the_painting_and_its_recipe(
     photo: "Photo",
     tiny_settings: TranslationSettings,
     other_controlnet: Path,
-    depth_model: Path,
+    settings: TranslationSettings,
 ) -> None:
-    settings = [
+    each_kind = [
         replace(
             tiny_settings,
             steps=3,
             controlnet=str(other_controlnet),
             controlnet_image=kind,
-            depth_model=str(depth_model),
+            depth_model=settings.depth_model,
+            pose_model=settings.pose_model,
+            person_detector=settings.person_detector,
         )
         for kind in PREPROCESSORS
     ]
-    takes = [shot.paint(photo(64, 64), each, ()) for each in settings]
+    takes = [shot.paint(photo(64, 64), each, ()) for each in each_kind]
     assert all(np.abs(one - other).max() > 1e-3 for one, other in combinations(takes, 2))
-    recipes = [shot.painter.recipe(each) for each in settings]
+    recipes = [shot.painter.recipe(each) for each in each_kind]
     assert len(set(recipes)) == len(recipes)
 
 
@@ -157,9 +163,22 @@ def test_a_control_picture_from_elsewhere_is_what_the_controlnet_looks_at(
     assert shot.painter.recipe(movie) != shot.painter.recipe(replace(movie, control_movie="x.mov"))
 
 
-def test_a_folder_without_a_depth_model_is_refused(
-    images: ControlImages, settings: TranslationSettings, tiny_model: Path
+@pytest.mark.parametrize(
+    ("kind", "setting", "message"),
+    [
+        ("depth", "depth_model", "could not be loaded as a depth model"),
+        ("pose", "person_detector", "could not be loaded as a model that detects people"),
+        ("pose", "pose_model", "could not be loaded as a model that finds joints"),
+    ],
+)
+def test_a_folder_with_another_kind_of_model_is_refused(
+    images: ControlImages,
+    settings: TranslationSettings,
+    tiny_model: Path,
+    kind: str,
+    setting: str,
+    message: str,
 ) -> None:
-    wrong = replace(settings, depth_model=str(tiny_model / "vae"))
-    with pytest.raises(ModelUnavailableError, match="could not be loaded as a depth model"):
-        images.make("depth", wrong, square())
+    wrong = TranslationSettings(**{**vars(settings), setting: str(tiny_model / "vae")})
+    with pytest.raises(ModelUnavailableError, match=message):
+        images.make(kind, wrong, square())

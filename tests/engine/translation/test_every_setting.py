@@ -29,6 +29,11 @@ KEYS = (0, 2)
 VISIBLE = 1e-4
 TWO: Changes = {"controlnet_2": "other controlnet"}
 DEPTH: Changes = {"controlnet_image": "depth", "depth_model": "depth model"}
+POSE: Changes = {
+    "controlnet_image": "pose",
+    "pose_model": "pose model",
+    "person_detector": "person detector",
+}
 FILES = (
     "model",
     "vae",
@@ -37,6 +42,8 @@ FILES = (
     "controlnet",
     "controlnet_2",
     "depth_model",
+    "pose_model",
+    "person_detector",
     "control_movie",
 )
 MOVIE: Changes = {"controlnet_image": "movie", "control_movie": "black.%04d.png"}
@@ -66,6 +73,8 @@ CHANGES: Mapping[str, tuple[Changes, Any]] = {
     "controlnet_2_begin": (TWO, 0.5),
     "controlnet_2_end": (TWO, 0.5),
     "depth_model": (DEPTH, "other depth model"),
+    "pose_model": (POSE, "other pose model"),
+    "person_detector": (POSE, "other person detector"),
     "control_movie": (MOVIE, "white.%04d.png"),
     "cross_frame_attention": ({}, "everywhere"),
     "shape_fusion": ({}, False),
@@ -88,6 +97,8 @@ def places(
     other_controlnet: Path,
     other_vae: Path,
     depth_model: Path,
+    pose_model: Path,
+    person_detector: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A folder with the files that the changes name."""
@@ -96,10 +107,14 @@ def places(
         ("other controlnet", other_controlnet),
         ("other vae", other_vae),
         ("depth model", depth_model),
+        ("pose model", pose_model),
+        ("person detector", person_detector),
     ):
         (folder / name).symlink_to(place)
     copy_with_other_weights(tiny_model, folder / "other model", "unet")
     copy_with_other_weights(depth_model, folder / "other depth model", ".")
+    copy_with_other_weights(pose_model, folder / "other pose model", ".")
+    copy_with_other_weights(person_detector, folder / "other person detector", ".")
     torch.manual_seed(5)
     layer = "lora_unet_down_blocks_0_attentions_0_proj_in"
     down, up = torch.randn(2, 32), torch.randn(32, 2)

@@ -52,6 +52,7 @@ def test_the_painter_of_the_session_decides_what_may_be_set() -> None:
             "--fusion-strength has no effect without",
         ),
         ({"depth_model": "here"}, "no ControlNet looks at it: give --controlnet-image depth too"),
+        ({"pose_model": "here"}, "no ControlNet looks at it: give --controlnet-image pose too"),
         ({"control_movie": "pose.mov"}, "give --controlnet-image movie too"),
     ],
 )
