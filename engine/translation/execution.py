@@ -81,7 +81,9 @@ class Graphs:
         key = kind, *((each.shape, each.dtype, each.stride()) for each in inputs)
         try:
             outputs = self._graph(key, call, inputs).replay(inputs)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not tells_of_memory(error):
+                raise
             clear_frames(error.__traceback__)  # they hold tensors
             self._make_room()
             self.forget()  # graphs of other sizes keep memory
@@ -93,8 +95,19 @@ class Graphs:
         if key not in self._graphs:
             if len(self._graphs) == _MOST_GRAPHS:
                 self.forget()
-            self._graphs[key] = _Graph(call, inputs, self._stream, self._pool())
+            self._graphs[key] = _Graph(self._joined(call), inputs, self._stream, self._pool())
         return self._graphs[key]
+
+    def _joined(self, call: Call) -> Call:
+        """A recording that ends while something is still beside cannot be ended."""
+
+        def joined(*inputs: Tensor) -> tuple[Tensor, ...]:
+            try:
+                return call(*inputs)
+            finally:
+                self.join()
+
+        return joined
 
     def _pool(self) -> _Pool | None:
         """They run one after the other, so they share the memory of what is between."""
@@ -132,7 +145,8 @@ class Graphs:
         free, total = torch.cuda.mem_get_info()
         allowed = int(total * torch.cuda.get_per_process_memory_fraction())
         reserved = torch.cuda.memory_reserved()
-        return min(free, allowed - reserved) + reserved - torch.cuda.memory_allocated()
+        idle = sum(graph.idle_bytes for graph in self._graphs.values())
+        return min(free, allowed - reserved) + reserved - torch.cuda.memory_allocated() - idle
 
 
 class _Graph:
@@ -146,9 +160,15 @@ class _Graph:
         with torch.cuda.stream(stream):  # libraries choose and load their kernels
             call(*self._inputs)
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved()
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool, stream=stream):
+        # The outer one leaves the stream even where a recording cannot be ended.
+        with torch.cuda.stream(stream), torch.cuda.graph(self._graph, pool=pool, stream=stream):
             self._outputs = call(*self._inputs)
+        outputs = sum(each.nbytes for each in self._outputs)
+        self.idle_bytes = torch.cuda.memory_reserved() - before - outputs
+        """What only graphs can use."""
 
     @property
     def pool(self) -> _Pool:
@@ -159,6 +179,14 @@ class _Graph:
             own.copy_(given, non_blocking=True)
         self._graph.replay()
         return tuple(each.clone() for each in self._outputs)
+
+
+def tells_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. Some ways have no type of their own: the processor's, a graph's,
+    those of libraries.
+    """
+    told = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
 
 
 def spare_host_bytes() -> int:

@@ -1,8 +1,8 @@
 """The same networks in fewer passes over memory, for a graphics card.
 
 A step of Stable Diffusion spends half of its time in operations that do next to nothing with each
-number: normalising, activating, adding. Here each group of them is one Triton kernel, and tensors
-stay channels last throughout: 10 ms in place of 15 (H100, 512x512).
+number: normalising, activating, adding. Here each group of them is one Triton kernel, or two for
+group norm, and tensors stay channels last throughout: 9.1 ms in place of 13.5 (H100, 512x512).
 """
 
 from collections.abc import Callable

@@ -16,6 +16,7 @@ from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.motion.warp import warp
 from engine.report import Report, Stage
 from engine.translation.colors import match_colors
+from engine.translation.execution import tells_of_memory
 from engine.translation.fidelity import fidelity_encoding
 from engine.translation.fusion import (
     adain,
@@ -172,7 +173,8 @@ class _Sampling:
     def _references(self) -> list[ReferenceView]:
         times, noise = self.schedule.times, self._noise("start")
         names = [name_of(each) for each in self._request.references]
-        self._model.memory.forget_all_but(names)
+        if names:  # what is drawn for its colours alone looks at none
+            self._model.memory.forget_all_but(names)
         return [
             ReferenceView(
                 self._model,
@@ -334,7 +336,7 @@ def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[No
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _tells_of_memory(error):
+        if not tells_of_memory(error):
             raise
         clear_frames(error.__traceback__)  # they hold tensors
         model.free_memory()
@@ -344,9 +346,3 @@ def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[No
             f"There is too little memory to paint frame {request.frame} at {width}x{height}: close "
             f"other programs, or render the clip at {smaller}."
         ) from error
-
-
-def _tells_of_memory(error: Exception) -> bool:
-    """Some ways to run out of memory have no type of their own: the processor's, a graph's."""
-    told = ("can't allocate memory", "out of memory")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in told)

@@ -293,6 +293,7 @@ class StableDiffusion:
 
     def free_memory(self) -> None:
         """Lets go of all but the networks."""
+        self._text = None
         self.memory.forget()
         self.execution.forget()
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from engine.translation.model_files import POCKET, pocket_folder
@@ -12,7 +12,9 @@ from engine.translation.prompt import Part, plain_text, weighted_parts
 
 _EXAMPLES = 3
 _WORD = re.compile(r"[^\W_]+")
-_FIRST_OF_TWO = re.compile(r"([^\W_]+)[ -](?=([^\W_]+))")
+_FIRST_OF_TWO = re.compile(r"([^\W_]+)(?:\s+|[-\u2010\u2011\u2013])(?=([^\W_]+))")
+"""Apart by blanks, a hyphen or a dash."""
+_PLURALS = (("s", ""), ("es", ""), ("ies", "y"))
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
 """What "ink" leaves unsaid where it stands for an ink drawing."""
 
@@ -60,7 +62,7 @@ class Vocabulary:
 
     def advice(self, prompt: str) -> str:
         """What of the prompt is not understood, for its author; empty where all is."""
-        prompt = self._in_known_forms(plain_text(prompt))
+        prompt = plain_text(self._in_known_forms(prompt))
         words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
         unknown = f"The built-in model does not know: {', '.join(words)}." if words else ""
         instead = "" if self._names_look(prompt) else self._told_instead(prompt)
@@ -68,8 +70,8 @@ class Vocabulary:
             return ""
         *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
         more = (
-            f"It knows looks such as {', '.join(examples)} and {last}; `inbetween looks` lists "
-            "them."
+            f"The built-in model knows looks such as {', '.join(examples)} and {last}; `inbetween "
+            "looks` lists them."
         )
         return " ".join(fact for fact in (unknown, instead, more) if fact)
 
@@ -88,16 +90,30 @@ class Vocabulary:
 
         def joined(pair: re.Match[str]) -> str:
             first, second = pair.groups()
-            known = self._knows(self._in_singular(first + second)) and not self._knows(first)
-            return first if known else pair[0]
+            whole = self._in_singular(first + second)
+            is_meant = self._is_look(whole) or (self._knows(whole) and not self._knows(first))
+            return first if is_meant else pair[0]
 
         text = _FIRST_OF_TWO.sub(joined, text)
         return _WORD.sub(lambda word: self._in_singular(word[0]), text)
 
     def _in_singular(self, word: str) -> str:
-        one = word[:-1]
-        is_plural = word[-1] in "sS" and self._knows(one) and not self._knows(word)
-        return one if is_plural else word
+        if self._is_look(word):
+            return word
+        for ending, singular in _PLURALS:
+            one = word.casefold().removesuffix(ending) + singular
+            is_plural = word.casefold().endswith(ending)
+            if is_plural and (self._is_look(one) or (self._knows(one) and not self._knows(word))):
+                return one
+        return word
+
+    def _is_look(self, word: str) -> bool:
+        return word.casefold() in self._looks_in_a_word
+
+    @cached_property
+    def _looks_in_a_word(self) -> frozenset[str]:
+        phrases = (phrase.casefold() for look in self.looks for phrase in look.phrases)
+        return frozenset(phrase for phrase in phrases if " " not in phrase)
 
     def _knows(self, word: str) -> bool:
         return word.casefold() in self.words

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from inbetween.v1 import render_pb2
 
+_LONG = 7
+"""Letters of a word that people divide, such as "water colour"."""
+
 
 def with_look(prompt: str, look: str, looks: Iterable[render_pb2.Look]) -> str:
     """The prompt with this look in place of the one it names; at its end where it names none."""
@@ -24,4 +27,9 @@ def with_modifier(prompt: str, modifier: str) -> str:
 
 
 def _pattern(phrase: str) -> str:
-    return rf"\b{re.escape(phrase)}\b"
+    """As it may be written: in the plural, with hyphens, a long word divided."""
+    words = (
+        "[ -]?".join(map(re.escape, word)) if len(word) >= _LONG else re.escape(word)
+        for word in phrase.split()
+    )
+    return rf"\b{'[ -]'.join(words)}s?\b"

@@ -111,6 +111,7 @@ def take_over_vae(vae: Any, weights: Mapping[str, Tensor]) -> None:
         weight, bias = vae.quant_conv.weight, vae.quant_conv.bias
         weight[old:new].normal_(std=0.2)
         vae.post_quant_conv.weight[:, old:] = 0
+        vae.decoder.conv_in.weight[:, old:] = 0
         bias[old:new] = 0
         weight[new:] = 0
         bias[new:] = _FIRST_LOG_VARIANCE

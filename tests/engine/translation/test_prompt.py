@@ -170,11 +170,16 @@ def test_the_vocabulary_of_the_built_in_model_keeps_weights() -> None:
 @pytest.mark.parametrize(
     ("prompt", "understood"),
     [
-        ("Watercolours", "Watercolour"),
+        ("Watercolours", "watercolour"),
         ("(water-colours:1.3), cold", "(watercolour:1.3), cold"),
         ("water colour of a lion", "watercolour of a"),
         ("pencil drawings", "pencil drawing"),
         ("comics", "comic"),
+        ("pastels", "pastel"),
+        ("Tapestries in blue", "tapestry in blue"),
+        ("stained glasses", "stained glass"),
+        ("a wood cut", "a woodcut"),
+        ("blue\u2011print", "blueprint"),
     ],
 )
 def test_the_built_in_model_hears_plurals_and_divided_words(prompt: str, understood: str) -> None:
@@ -185,8 +190,17 @@ def test_the_built_in_model_hears_plurals_and_divided_words(prompt: str, underst
 def test_half_a_look_is_told_as_what_it_is_taken_for() -> None:
     vocabulary = built_in_vocabulary()
     assert vocabulary.understood("ink") == "ink, ink drawing"
-    assert vocabulary.advice("ink").startswith("The prompt is taken to ask for an ink drawing.")
+    advice = vocabulary.advice("ink")
+    assert advice.startswith("The prompt is taken to ask for an ink drawing. The built-in model")
     assert "names no look that the built-in model knows: it paints an oil" in vocabulary.advice("s")
+
+
+def test_words_that_a_weight_holds_apart_are_told_as_they_are_heard() -> None:
+    vocabulary = built_in_vocabulary()
+    assert vocabulary.understood("water (colour:1.3)") == "(colour:1.3), oil painting"
+    assert "does not know: water. The prompt names no look" in vocabulary.advice(
+        "water (colour:1.3)"
+    )
 
 
 def test_the_built_in_model_paints_a_weighted_word_more_strongly(

@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_each_reference_is_seen_once_a_step_and_the_anchor_once_a_shot(
             assert len(seen) == wanted
             # Of the second pass, three steps from pixel fusion on, the first is known already.
             assert len(predicted) == (6 + 3 - 1 if number else 6)
+
+
+def test_the_anchor_is_seen_once_a_shot_also_where_colours_are_drawn_for_each_key_frame(
+    shot: "Shot", sources: list[FloatArray], tiny_settings: TranslationSettings
+) -> None:
+    settings = replace(tiny_settings, match_colors=True)
+    with counted("see") as seen:
+        for source, wanted in zip(sources, [0, 6, 6, 6], strict=True):
+            seen.clear()
+            shot.paint(source, settings)
+            assert len(seen) == wanted
 
 
 def test_nothing_of_a_painting_is_left_behind(
