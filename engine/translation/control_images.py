@@ -1,12 +1,15 @@
 """What ControlNets look at: pictures made of the source."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import cv2
 import numpy as np
 
+from engine.errors import ModelUnavailableError
 from engine.settings import MOVIE, TranslationSettings
 from engine.translation.hed import HedEdges, hed_identity
 from engine.translation.model_files import (
@@ -61,6 +64,18 @@ def image_identity(kind: str, settings: TranslationSettings) -> object:
     if kind == MOVIE:
         return pictures_identity(settings.control_movie)
     return PREPROCESSORS[kind].identity(settings)
+
+
+@contextmanager
+def loading_errors(folder: Path, task: str, example: str) -> Iterator[None]:
+    """What transformers raises for a folder without a network for the task, as our error."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelUnavailableError(
+            f"{folder} could not be loaded as a model that {task} ({str(error).splitlines()[0]}): "
+            f"choose one for transformers, such as {example}."
+        ) from error
 
 
 def canny(source: FloatArray) -> FloatArray:

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-from engine.errors import ModelUnavailableError
-from engine.translation.control_images import ControlImage
+from engine.translation.control_images import ControlImage, loading_errors
 from engine.translation.model_files import DEPTH, find_files
 from engine.types import FloatArray
 
@@ -16,17 +15,11 @@ def load_depth(name: str, device: str) -> ControlImage:
     Raises ModelUnavailableError.
     """
     folder = find_files(DEPTH, name).folder
-    try:
+    with loading_errors(folder, "estimates depth", "depth-anything/Depth-Anything-V2-Small-hf"):
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         network = AutoModelForDepthEstimation.from_pretrained(
             folder, use_safetensors=True, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelUnavailableError(
-            f"{folder} could not be loaded as a depth model ({str(error).splitlines()[0]}): choose "
-            "one for depth estimation with transformers, such as "
-            "depth-anything/Depth-Anything-V2-Small-hf."
-        ) from error
     network = network.to(device).eval()
     is_distance = getattr(network.config, "depth_estimation_type", "relative") == "metric"
 

@@ -4,10 +4,8 @@ What is drawn are the figures of OpenPose (Cao et al. 2019), which ControlNets f
 eighteen joints and the seventeen limbs between them, each in a hue of its own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,8 +18,7 @@ from transformers import (
     VitPoseForPoseEstimation,
 )
 
-from engine.errors import ModelUnavailableError
-from engine.translation.control_images import ControlImage
+from engine.translation.control_images import ControlImage, loading_errors
 from engine.translation.model_files import PERSON_DETECTOR, POSE, find_files
 from engine.types import FloatArray
 
@@ -129,7 +126,7 @@ class _People:
 
     def __init__(self, name: str, device: str) -> None:
         folder = find_files(PERSON_DETECTOR, name).folder
-        with _loading_errors(folder, "detects people", "PekingU/rtdetr_r50vd_coco_o365"):
+        with loading_errors(folder, "detects people", "PekingU/rtdetr_r50vd_coco_o365"):
             self._processor: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             network: Any = AutoModelForObjectDetection.from_pretrained(
                 folder, use_safetensors=True, local_files_only=True
@@ -152,7 +149,7 @@ class _JointFinder:
 
     def __init__(self, name: str, device: str) -> None:
         folder = find_files(POSE, name).folder
-        with _loading_errors(folder, "finds joints", "usyd-community/vitpose-base-simple"):
+        with loading_errors(folder, "finds joints", "usyd-community/vitpose-base-simple"):
             network: Any = VitPoseForPoseEstimation.from_pretrained(
                 folder, use_safetensors=True, local_files_only=True
             )
@@ -232,14 +229,3 @@ def _draw_limb(
     axes = [round(float(np.hypot(*along)) / 2), max(1, round(size))]
     angle = float(np.degrees(np.arctan2(along[1], along[0])))
     cv2.ellipse(canvas, center, axes, angle, 0, 360, color.tolist(), -1, cv2.LINE_AA)
-
-
-@contextmanager
-def _loading_errors(folder: Path, task: str, example: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelUnavailableError(
-            f"{folder} could not be loaded as a model that {task} ({str(error).splitlines()[0]}): "
-            f"choose one for transformers, such as {example}."
-        ) from error

@@ -166,7 +166,7 @@ def test_a_control_picture_from_elsewhere_is_what_the_controlnet_looks_at(
 @pytest.mark.parametrize(
     ("kind", "setting", "message"),
     [
-        ("depth", "depth_model", "could not be loaded as a depth model"),
+        ("depth", "depth_model", "could not be loaded as a model that estimates depth"),
         ("pose", "person_detector", "could not be loaded as a model that detects people"),
         ("pose", "pose_model", "could not be loaded as a model that finds joints"),
     ],
