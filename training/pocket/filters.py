@@ -75,10 +75,10 @@ def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
 
 
 def watercolour(pictures: Tensor) -> Tensor:
-    """Flat washes with darker rims and the grain of paper."""
+    """Flat washes with darker rims, in which the pigment has settled."""
     washes = kuwahara(kuwahara(pictures, 5), 4)
     rims = 1.6 * gradient(blur(washes, 1.2)).clamp(0, 0.35)
-    pigment = _cloud(washes, cell=24) * 0.10 + _cloud(washes, cell=3) * 0.06
+    pigment = _cloud(washes, cell=24) * 0.10 + _cloud(washes, cell=10) * 0.05
     pale = 1 - (1 - saturate(washes, 1.7)) * 0.8
     return (pale * (1 - 0.9 * rims) - pigment * (1 - luminance(pale)) + 0.02).clamp(0, 1)
 
