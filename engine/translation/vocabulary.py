@@ -69,10 +69,7 @@ class Vocabulary:
         if not (unknown or instead):
             return ""
         *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
-        more = (
-            f"The built-in model knows looks such as {', '.join(examples)} and {last}; `inbetween "
-            "looks` lists them."
-        )
+        more = f"`inbetween looks` lists all looks, such as {', '.join(examples)} and {last}."
         return " ".join(fact for fact in (unknown, instead, more) if fact)
 
     def _told_instead(self, prompt: str) -> str:

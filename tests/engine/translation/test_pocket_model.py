@@ -128,8 +128,10 @@ def test_words_that_it_does_not_know_are_named_and_change_nothing(
     assert np.array_equal(paint(strange), paint(plain))
     assert recipe_of(strange) == recipe_of(plain)
     (notice,) = report.notices
-    assert notice.startswith("The built-in model does not know: smiling, lion. It knows looks")
-    assert "`inbetween looks`" in notice
+    assert notice == (
+        "The built-in model does not know: smiling, lion. `inbetween looks` lists all looks, such "
+        "as watercolour, pencil drawing and ink drawing."
+    )
 
 
 def test_a_prompt_without_a_look_is_painted_in_oil_and_says_so(

@@ -191,7 +191,7 @@ def test_half_a_look_is_told_as_what_it_is_taken_for() -> None:
     vocabulary = built_in_vocabulary()
     assert vocabulary.understood("ink") == "ink, ink drawing"
     advice = vocabulary.advice("ink")
-    assert advice.startswith("The prompt is taken to ask for an ink drawing. The built-in model")
+    assert advice.startswith("The prompt is taken to ask for an ink drawing. `inbetween looks`")
     assert "names no look that the built-in model knows: it paints an oil" in vocabulary.advice("s")
 
 
