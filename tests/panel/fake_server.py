@@ -64,6 +64,10 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         assert self._server is not None
         self._server.stop(None).wait()
 
+    def asked(self, kind: type[Any]) -> list[Any]:
+        """The requests of a kind so far."""
+        return [request for request in list(self.requests) if isinstance(request, kind)]
+
     def tell(self, event: pb.WatchResponse) -> None:
         """Sends an event to everybody who watches."""
         with self._lock:

@@ -150,8 +150,8 @@ def test_key_frames_painted_against_older_ones_are_painted_again_on_demand_with_
     assert not [r for r in fake_server.requests if isinstance(r, render_pb2.StartJobRequest)]
 
     QTest.mouseClick(offer.renew, LEFT)
-    qtbot.waitUntil(lambda: isinstance(fake_server.requests[-1], render_pb2.StartJobRequest))
-    asked = fake_server.requests[-1]
+    qtbot.waitUntil(lambda: bool(fake_server.asked(render_pb2.StartJobRequest)))
+    (asked,) = fake_server.asked(render_pb2.StartJobRequest)
     assert (asked.range.first, asked.range.last) == (20, 60)
     assert asked.keys_only
     assert asked.renew

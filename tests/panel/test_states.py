@@ -112,8 +112,9 @@ def test_a_failed_job_says_why_and_is_tried_again_by_one_click(
     qtbot.waitUntil(lambda: window.strip.title.text() == "4 frames failed")
     assert window.strip.text.text().startswith("The disk is full: free 2 GB.")
     QTest.mouseClick(window.strip.remedy, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: isinstance(fake_server.requests[-1], render_pb2.StartJobRequest))
-    assert fake_server.requests[-1].range.last == 95
+    qtbot.waitUntil(lambda: bool(fake_server.asked(render_pb2.StartJobRequest)))
+    (asked,) = fake_server.asked(render_pb2.StartJobRequest)
+    assert asked.range.last == 95
 
 
 def test_a_painter_that_cannot_paint_here_is_announced_and_keys_can_be_placed(
