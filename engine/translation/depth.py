@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import torch
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 from engine.translation.control_images import ControlImage, loading_errors
@@ -18,7 +19,7 @@ def load_depth(name: str, device: str) -> ControlImage:
     with loading_errors(folder, "estimates depth", "depth-anything/Depth-Anything-V2-Small-hf"):
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         network = AutoModelForDepthEstimation.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True
+            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
         )
     network = network.to(device).eval()
     is_distance = getattr(network.config, "depth_estimation_type", "relative") == "metric"

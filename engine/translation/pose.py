@@ -129,7 +129,7 @@ class _People:
         with loading_errors(folder, "detects people", "PekingU/rtdetr_r50vd_coco_o365"):
             self._processor: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             network: Any = AutoModelForObjectDetection.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
+                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
             )
             self._person = _person_of(network.config.id2label)
         self._network = network.to(device).eval()
@@ -151,11 +151,13 @@ class _JointFinder:
         folder = find_files(POSE, name).folder
         with loading_errors(folder, "finds joints", "usyd-community/vitpose-base-simple"):
             network: Any = VitPoseForPoseEstimation.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True
+                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
             )
             if network.config.num_labels != len(_COCO):
                 raise ValueError(f"it knows {network.config.num_labels} joints")
         self._network = network.to(device).eval()
+        self._coco = torch.zeros(1, dtype=torch.long, device=device)
+        """Which of its experts, where it has some (ViTPose++)."""
         height, width = network.config.backbone_config.image_size
         self._size = np.array([width, height])
 
@@ -167,19 +169,20 @@ class _JointFinder:
         patch = cv2.warpAffine(source, back, self._size.tolist(), flags=flags)
         normal = (np.asarray(patch, np.float32) - _MEAN) / _DEVIATION
         pixels = torch.from_numpy(normal.transpose(2, 0, 1)[None].copy()).to(self._network.device)
-        heat = self._network(pixel_values=pixels).heatmaps[0].float().cpu().numpy()
+        found = self._network(pixel_values=pixels, dataset_index=self._coco)
+        heat = found.heatmaps[0].float().cpu().numpy()
         places = _peaks(heat) * ((self._size - 1) / (np.array(heat.shape[:0:-1]) - 1))
-        found = {
+        joints = {
             joint: (float(x), float(y))
             for joint, (x, y), score in zip(
                 _COCO, corner + scale * places, heat.max((1, 2)), strict=True
             )
             if score > _JOINT_SCORE
         }
-        if "left shoulder" in found and "right shoulder" in found:
-            (x, y), (other_x, other_y) = found["left shoulder"], found["right shoulder"]
-            found["neck"] = (x + other_x) / 2, (y + other_y) / 2
-        return found
+        if "left shoulder" in joints and "right shoulder" in joints:
+            (x, y), (other_x, other_y) = joints["left shoulder"], joints["right shoulder"]
+            joints["neck"] = (x + other_x) / 2, (y + other_y) / 2
+        return joints
 
     def _patch_of(
         self, box: tuple[float, float, float, float]

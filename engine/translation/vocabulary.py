@@ -82,7 +82,7 @@ class Vocabulary:
 
     def _in_known_forms(self, text: str) -> str:
         """With "water colour" in one word, and plurals as what there are several of, where that is
-        known and what is written is not.
+        a look, or is known and what is written is not.
         """
 
         def joined(pair: re.Match[str]) -> str:

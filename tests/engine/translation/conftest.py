@@ -286,8 +286,11 @@ def person_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pose_model(tmp_path_factory.mktemp("pose model"), experts=1)
+
+
+def write_pose_model(folder: Path, experts: int) -> Path:
     """It is sure of all joints."""
-    folder = tmp_path_factory.mktemp("pose model")
     torch.manual_seed(0)
     config_of, backbone_of = cast("Any", VitPoseConfig), cast("Any", VitPoseBackboneConfig)
     backbone = backbone_of(
@@ -296,8 +299,8 @@ def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
         image_size=[64, 48],
         out_indices=[2],
-        num_experts=1,
-        part_features=0,
+        num_experts=experts,
+        part_features=8 * (experts - 1),
     )
     network: Any = VitPoseForPoseEstimation(config_of(backbone_config=backbone, num_labels=17))
     with torch.no_grad():

@@ -1,5 +1,7 @@
 """What ControlNets look at, made of source frames."""
 
+import json
+import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine.errors import ModelUnavailableError
 from engine.settings import TranslationSettings
@@ -161,6 +164,30 @@ def test_a_control_picture_from_elsewhere_is_what_the_controlnet_looks_at(
     assert np.abs(painted(photo(64, 64, 1)) - painted(source)).max() > 1e-3
     assert shot.painter.recipe(movie).depends_on_frame
     assert shot.painter.recipe(movie) != shot.painter.recipe(replace(movie, control_movie="x.mov"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [("depth", "depth_model"), ("pose", "person_detector"), ("pose", "pose_model")],
+)
+@torch.inference_mode()
+def test_a_model_that_was_saved_in_half_precision_is_used_in_full(
+    images: ControlImages,
+    settings: TranslationSettings,
+    tmp_path: Path,
+    kind: str,
+    setting: str,
+) -> None:
+    folder = tmp_path / "half"
+    shutil.copytree(getattr(settings, setting), folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": "float16"}), "utf-8")
+    for file in folder.glob("*.safetensors"):
+        weights = {name: tensor.half() for name, tensor in load_file(file).items()}
+        save_file(weights, file, {"format": "pt"})
+    half = TranslationSettings(**{**vars(settings), setting: str(folder)})
+    one, other = (images.make(kind, each, square()) for each in (settings, half))
+    assert np.abs(one - other).mean() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from engine.translation import pose
 from engine.translation.pose import draw, load_pose
 from engine.types import FloatArray
+from tests.engine.translation.conftest import write_pose_model
 
 
 class BrightSpots:
@@ -21,7 +22,8 @@ class BrightSpots:
 
     device = "cpu"
 
-    def __call__(self, pixel_values: Tensor) -> Any:
+    def __call__(self, pixel_values: Tensor, dataset_index: Tensor) -> Any:
+        assert dataset_index.tolist() == [0]
         assert pixel_values.shape == (1, 3, 64, 48)
         spots = interpolate(pixel_values.mean(1, keepdim=True), (16, 12), mode="area")
         heat = (spots - spots.amin()) / (spots.amax() - spots.amin())
@@ -52,6 +54,14 @@ def test_a_figure_has_the_hues_that_controlnets_for_poses_know() -> None:
     assert picture[20, 40].tolist() == pytest.approx([0.6, 0, 0], abs=0.01)
     assert picture[100, 100].tolist() == pytest.approx([0, 1, 1 / 3], abs=0.01)
     assert not picture[60:95].any()
+
+
+@torch.inference_mode()
+def test_a_model_with_experts_is_asked_for_the_first(tmp_path: Path) -> None:
+    """ViTPose++: its first expert is that for COCO."""
+    finder: Any = pose._JointFinder(str(write_pose_model(tmp_path, experts=2)), "cpu")
+    source = np.random.default_rng(0).random((64, 96, 3), np.float32)
+    assert len(finder.find(source, (10, 10, 60, 60))) == 18
 
 
 @torch.inference_mode()
