@@ -18,7 +18,7 @@ from engine.native.kernels import Kernels
 from engine.trial import Trial
 from engine.types import FrameSize
 
-QUICK = ["--size", "64x64", "--steps", "5", "--json"]
+QUICK = ["--size", "96x96", "--steps", "5", "--json"]
 
 
 def measured(*options: str) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def test_all_constraints_together_make_key_frames_agree(rows: list[dict[str, Any
 def test_the_key_frames_of_all_rows_are_drawn(rows: list[dict[str, Any]], folder: Path) -> None:
     for name in ("moving_scene.png", "bigbuckbunny.png"):
         with Image.open(folder / name) as sheet:
-            assert sheet.height > (1 + len(coherence.CONSTRAINTS)) * 64
+            assert sheet.height > (1 + len(coherence.CONSTRAINTS)) * 96
 
 
 def test_edges_that_are_moved_with_the_clip_are_no_distance_apart() -> None:

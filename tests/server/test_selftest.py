@@ -23,7 +23,7 @@ from engine.types import FloatArray
 from server import cli
 from server.commands import selftest
 
-QUICK = ["--size", "64x64", "--steps", "5", "--strength", "1", "--quality", "draft"]
+QUICK = ["--size", "96x96", "--steps", "5", "--strength", "1", "--quality", "draft"]
 
 
 def run(folder: Path, *options: str) -> Result:
@@ -105,7 +105,7 @@ def test_figures_and_pictures_are_written(result: Result, folder: Path) -> None:
     for name in ("source", "all_constraints", "independent"):
         assert len(list((folder / name).glob("*.png"))) == 25
     with Image.open(folder / "sheet.png") as sheet:
-        assert sheet.height > 3 * 64
+        assert sheet.height > 3 * 96
 
 
 def test_a_model_of_ones_own_is_tried_with_its_own_settings(

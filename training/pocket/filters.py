@@ -1,20 +1,29 @@
-"""Looks and colour changes made by fixed filters, on pictures [B, 3, H, W] in 0..1."""
+"""Looks and colour changes made by fixed filters, on pictures [B, 3, H, W] in 0..1.
 
+A look is told by its picture alone: nothing in it is drawn at random, since key frames would not
+agree in it. Patterns repeat with the cells of the latents (8 px) or of the U-Net's coarsest level
+(32 px), where the model always knows which part of the pattern comes next.
+"""
+
+import itertools
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Filter = Callable[[Tensor], Tensor]
+_PANE_CELL = 32
+_PANE_COLOUR_WEIGHT = 3.0
+"""How many cells of the grid a difference from black to white is worth."""
+_PANE_ROUNDS = 4
 
 
 def pencil(pictures: Tensor) -> Tensor:
     """Graphite on paper: colour dodge with a blurred negative, and hatching in the shadows."""
     gray = luminance(pictures)
     dodge = (gray / (blur(gray, 6.0) + 0.03)).clamp(0, 1)
-    hatching = 0.5 + 0.5 * torch.sin(_diagonal(gray) * (2 * math.pi / 5))
+    rows, columns = _grid(gray)
+    hatching = 0.5 + 0.5 * torch.sin((rows + columns) * (2 * math.pi / 8))
     shadow = ((0.55 - blur(gray, 2.0)) * 2).clamp(0, 1)
     drawn = dodge.pow(2.5) * (1 - 0.55 * shadow * hatching)
     return _tinted(drawn, dark=(0.20, 0.20, 0.23), light=(0.97, 0.96, 0.93))
@@ -49,11 +58,11 @@ def neon(pictures: Tensor) -> Tensor:
 def stained_glass(pictures: Tensor) -> Tensor:
     """Panes of one vivid colour each between leads, cut along the shapes of the picture."""
     flat = saturate(kuwahara(pictures, 4), 1.6)
-    panes, colours = _panes(flat, cell=36)
+    panes, colours = _panes(flat)
     borders = (functional.max_pool2d(panes, 3, 1, 1) != panes) | (
         functional.max_pool2d(-panes, 3, 1, 1) != -panes
     )
-    leads = blur(functional.max_pool2d(borders.to(pictures.dtype), 3, 1, 1), 0.8).clamp(0, 1)
+    leads = (1.3 * blur(borders.to(pictures.dtype), 0.8)).clamp(0, 1)
     return saturate(colours, 1.7) * (1 - leads) + 0.04 * leads
 
 
@@ -75,12 +84,12 @@ def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
 
 
 def watercolour(pictures: Tensor) -> Tensor:
-    """Flat washes with darker rims, in which the pigment has settled."""
+    """Flat washes, to whose rims the pigment has run: dark there, and paler further in."""
     washes = kuwahara(kuwahara(pictures, 5), 4)
     rims = 1.6 * gradient(blur(washes, 1.2)).clamp(0, 0.35)
-    pigment = _cloud(washes, cell=24) * 0.10 + _cloud(washes, cell=10) * 0.05
+    runs = 1.5 * luminance(washes - blur(washes, 8.0)).clamp(-0.12, 0.12)
     pale = 1 - (1 - saturate(washes, 1.7)) * 0.8
-    return (pale * (1 - 0.9 * rims) - pigment * (1 - luminance(pale)) + 0.02).clamp(0, 1)
+    return (pale * (1 - 0.9 * rims) + runs + 0.02).clamp(0, 1)
 
 
 def comic(pictures: Tensor) -> Tensor:
@@ -99,15 +108,16 @@ def cartoon(pictures: Tensor) -> Tensor:
 
 
 def pointillist(pictures: Tensor) -> Tensor:
-    """Round touches of pure colour on a cream ground, in two staggered layers."""
+    """Round touches of pure colour on a cream ground, in two staggered layers: a warm and light
+    one, a cold and dark one, which the eye mixes.
+    """
     vivid = saturate(pictures, 1.7)
-    ground = torch.tensor((0.93, 0.89, 0.80), device=pictures.device).view(1, 3, 1, 1)
-    canvas = ground.expand_as(pictures)
-    for shift in (0, 4):
+    canvas = _colour(pictures, 0.93, 0.89, 0.80).expand_as(pictures)
+    for shift, tint in ((0, (0.18, 0.10, -0.06)), (4, (-0.14, -0.07, 0.12))):
         colours, touch = _touches(vivid, cell=8, shift=shift)
-        colours = (colours + 0.16 * _cloud(colours, cell=8)).clamp(0, 1)
+        colours = (colours + _colour(pictures, *tint)).clamp(0, 1)
         canvas = canvas * (1 - touch) + colours * touch
-    return canvas.clamp(0, 1)
+    return canvas
 
 
 def unchanged(pictures: Tensor) -> Tensor:
@@ -207,30 +217,46 @@ def _levels(gray: Tensor) -> tuple[Tensor, Tensor]:
     return gray.mean((2, 3), keepdim=True), gray.std((2, 3), keepdim=True).clamp_min(0.01)
 
 
-def _panes(pictures: Tensor, cell: int) -> tuple[Tensor, Tensor]:
-    """Every pixel's nearest, in place and colour, of points strewn about a grid: their numbers
-    [B, 1, H, W] and colours [B, 3, H, W].
+def _panes(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The picture, sides multiples of 32, cut into superpixels (SLIC, Achanta et al. 2012), which
+    are diamonds where it is even: their numbers [B, 1, H, W] and colours [B, 3, H, W].
     """
-    height, width = pictures.shape[-2:]
-    rows, columns = _grid(pictures)
-    size = (height // cell + 3, width // cell + 3)
-    strewn = (torch.rand((2, *size), device=pictures.device) - 0.5) * 0.7
-    down = (torch.arange(size[0], device=pictures.device).view(-1, 1) - 0.5 + strewn[0]) * cell
-    across = (torch.arange(size[1], device=pictures.device) - 0.5 + strewn[1]) * cell
-    inside = down.round().long().clamp(0, height - 1), across.round().long().clamp(0, width - 1)
-    colours = blur(pictures, 4.0)[..., inside[0], inside[1]]
-    nearest = torch.full_like(pictures[:, :1], torch.inf)
-    number, colour = torch.zeros_like(nearest), torch.zeros_like(pictures)
-    for row in (0, 1, 2):
-        for column in (0, 1, 2):
-            i, j = (rows // cell).long() + row, (columns // cell).long() + column
-            there = ((rows - down[i, j]) ** 2 + (columns - across[i, j]) ** 2) / cell**2
-            distance = there + 3 * ((colours[..., i, j] - pictures) ** 2).sum(1, keepdim=True)
-            nearer = distance < nearest
-            nearest = torch.where(nearer, distance, nearest)
-            number = torch.where(nearer, (i * size[1] + j).to(number), number)
-            colour = torch.where(nearer, colours[..., i, j], colour)
-    return number, colour
+    places = torch.stack(torch.broadcast_tensors(*_grid(pictures))) / _PANE_CELL
+    colours = _PANE_COLOUR_WEIGHT * pictures
+    features = torch.cat([places.expand(len(pictures), -1, -1, -1), colours], 1)
+    first, second = _PANE_CELL // 4, 3 * _PANE_CELL // 4
+    centres = torch.stack(
+        [features[..., start::_PANE_CELL, start::_PANE_CELL] for start in (first, second)], 2
+    ).flatten(2)
+    for _ in range(_PANE_ROUNDS):
+        number = _nearest_pane(features, centres)
+        pixels = number.flatten(2).expand(-1, features.shape[1], -1)
+        sums = torch.zeros_like(centres).scatter_add_(2, pixels, features.flatten(2))
+        sizes = torch.zeros_like(centres).scatter_add_(
+            2, pixels, torch.ones_like(features).flatten(2)
+        )
+        centres = torch.where(sizes > 0, sums / sizes.clamp_min(1), centres)
+    colours = centres.gather(2, pixels)[:, 2:] / _PANE_COLOUR_WEIGHT
+    return number.to(pictures), colours.view_as(pictures)
+
+
+def _nearest_pane(features: Tensor, centres: Tensor) -> Tensor:
+    """For every pixel the number of the nearest centre, of those that began in its cell of the
+    grid or beside it; [B, 1, H, W].
+    """
+    height, width = features.shape[-2:]
+    down, across = height // _PANE_CELL, width // _PANE_CELL
+    rows, columns = _grid(features)
+    nearest = torch.full_like(features[:, 0], torch.inf)
+    number = torch.zeros_like(nearest, dtype=torch.long)
+    for layer, row, column in itertools.product((0, 1), (-1, 0, 1), (-1, 0, 1)):
+        i = ((rows // _PANE_CELL).long() + row).clamp(0, down - 1)
+        j = ((columns // _PANE_CELL).long() + column).clamp(0, across - 1)
+        candidate = (layer * down + i) * across + j
+        distance = (centres[:, :, candidate] - features).square().sum(1)
+        number = torch.where(distance < nearest, candidate, number)
+        nearest = torch.minimum(nearest, distance)
+    return number[:, None]
 
 
 def _outlines(gray: Tensor, sigma: float, sharpness: float) -> Tensor:
@@ -257,8 +283,8 @@ def _posterised(pictures: Tensor, levels: int) -> Tensor:
 def _screen(pictures: Tensor, period: float, tone: Tensor) -> Tensor:
     """Dots at 45 degrees that grow as the tone darkens: 0 inside a dot."""
     rows, columns = _grid(pictures)
-    angle = 2 * math.pi / period / math.sqrt(2)
-    wave = torch.cos((rows + columns) * angle) * torch.cos((rows - columns) * angle)
+    angle = 2 * math.pi / period
+    wave = torch.cos(rows * angle) * torch.cos(columns * angle)
     return torch.sigmoid(8 * (tone * 2 - 0.75 - wave))
 
 
@@ -277,15 +303,6 @@ def _touches(pictures: Tensor, cell: int, shift: int) -> tuple[Tensor, Tensor]:
     return colours, torch.sigmoid(4 * (0.38 * cell - distance))
 
 
-def _cloud(pictures: Tensor, cell: int) -> Tensor:
-    """Smooth noise of the given grain, about -1..1, the same for every picture of a call."""
-    batch, _, height, width = pictures.shape
-    generator = torch.Generator(device=pictures.device).manual_seed(cell)
-    shape = (batch, 1, height // cell + 2, width // cell + 2)
-    noise = torch.randn(shape, generator=generator, device=pictures.device, dtype=pictures.dtype)
-    return functional.interpolate(noise, size=(height, width), mode="bicubic")
-
-
 def _tinted(
     tone: Tensor, dark: tuple[float, float, float], light: tuple[float, float, float]
 ) -> Tensor:
@@ -302,8 +319,3 @@ def _grid(pictures: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(height, device=pictures.device, dtype=pictures.dtype).view(-1, 1)
     columns = torch.arange(width, device=pictures.device, dtype=pictures.dtype).view(1, -1)
     return rows, columns
-
-
-def _diagonal(pictures: Tensor) -> Tensor:
-    rows, columns = _grid(pictures)
-    return (rows + columns) / math.sqrt(2)

@@ -47,6 +47,10 @@ from training.pocket.tokenizer import write_tokenizer
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
 FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 250
 """Painting starts from a photograph that is noised to a time from this one on (SDEdit)."""
+COARSEST = 4
+"""Windows begin at whole cells of the U-Net's coarsest level, as pictures do in use: so the model
+knows where in their 32 pixels the patterns of looks are.
+"""
 CAPTIONS_EACH = 64
 PEAK_RATE = 6e-4
 _LOG_EVERY_STEPS = 500
@@ -264,7 +268,8 @@ def _batch(bank: Bank, phase: Phase) -> tuple[Tensor, ...]:
     """
     device, batch = bank.latents.device, phase.batch
     pick = torch.randint(len(bank.latents), (batch,), device=device)
-    corner = torch.randint(bank.latents.shape[-1] - phase.side + 1, (2, batch), device=device)
+    corners = (bank.latents.shape[-1] - phase.side) // COARSEST + 1
+    corner = COARSEST * torch.randint(corners, (2, batch), device=device)
     painting = _windows(bank.latents, pick, corner, phase.side).permute(0, 3, 1, 2).float()
     photograph = _windows(bank.photographs, bank.crop[pick], corner, phase.side)
     photograph = photograph.permute(0, 3, 1, 2).float()

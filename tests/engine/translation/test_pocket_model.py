@@ -69,8 +69,10 @@ def test_the_higher_the_strength_the_further_from_the_source(paint: Paint, photo
 
 
 def test_the_controlnet_holds_the_edges_where_nothing_else_of_the_source_is_left(
-    paint: Paint, photo: "Photo"
+    photo: "Photo", report: "Recorder"
 ) -> None:
+    source, painter = photo(192, 256), painter_named("diffusion")
+
     def edges(picture: FloatArray) -> FloatArray:
         gray = cv2.cvtColor((picture.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
         lines = cv2.Canny(gray, 100, 200).astype(np.float32)
@@ -78,8 +80,8 @@ def test_the_controlnet_holds_the_edges_where_nothing_else_of_the_source_is_left
 
     def agreement(weight: float) -> float:
         settings = replace(DRAFT, prompt="an ink drawing", strength=1.0, controlnet_weight=weight)
-        painted, source = edges(paint(settings)), edges(photo(96, 128))
-        return float(np.corrcoef(painted.ravel(), source.ravel()).min())
+        painted = painter.paint(PaintRequest(0, source, settings), report)
+        return float(np.corrcoef(edges(painted).ravel(), edges(source).ravel()).min())
 
     assert agreement(1.0) > agreement(0.0) + 0.1
 

@@ -129,7 +129,7 @@ def test_equal_frames_do_not_drift_over_twenty_key_frames(
         hidden = replace(anchor, occlusion=np.ones_like(anchor.occlusion))
         shot.paint(source, settings, (hidden, previous))
     away = [float(np.abs(take - shot.takes[0]).mean()) for take in shot.takes]
-    assert max(away) < 1 / 255
+    assert max(away) < 2 / 255
     assert abs(away[19] - away[10]) < 0.1 / 255
 
 
