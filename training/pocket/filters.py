@@ -73,14 +73,21 @@ def in_touches(painted: Tensor) -> Tensor:
     return kuwahara(blur(painted, 1.0), 3)
 
 
-def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
-    """The strokes of a painting, with the colours of the picture in flat touches."""
-    strokes = 0.75 * luminance(painted) + 0.25 * luminance(pictures)
-    own, flat = luminance(pictures), kuwahara(pictures, 4)
-    middle, depth = _levels(strokes)
+def in_own_shading(painted: Tensor, pictures: Tensor) -> Tensor:
+    """A painting with half of the picture's own light and shade, by which its subject is known."""
+    light, own = luminance(painted), luminance(kuwahara(pictures, 3))
+    middle, depth = _levels(light)
     own_middle, own_depth = _levels(own)
-    strokes = (strokes - middle) / depth * (depth + own_depth) / 2 + (middle + own_middle) / 2
-    return (strokes + 1.3 * (flat - luminance(flat))).clamp(0, 1)
+    own = (own - own_middle) * (depth / own_depth).clamp_min(0.5) + middle
+    return (painted + 0.5 * (own - blur(light, 6.0))).clamp(0, 1)
+
+
+def in_own_colours(painted: Tensor, pictures: Tensor) -> Tensor:
+    """The picture in flat touches, with the relief of a painting's strokes."""
+    light = luminance(painted)
+    relief = light - blur(light, 6.0)
+    _, depth = _levels(relief)
+    return (saturate(kuwahara(pictures, 4), 1.3) + 0.07 * relief / depth).clamp(0, 1)
 
 
 def watercolour(pictures: Tensor) -> Tensor:
@@ -102,8 +109,8 @@ def comic(pictures: Tensor) -> Tensor:
 
 def cartoon(pictures: Tensor) -> Tensor:
     """Cel animation: soft flat colours inside thin dark outlines."""
-    flat = _posterised(saturate(kuwahara(kuwahara(pictures, 7), 5), 1.7), levels=5)
-    outlines = _outlines(luminance(kuwahara(pictures, 5)), sigma=1.8, sharpness=40.0)
+    flat = _posterised(saturate(kuwahara(kuwahara(pictures, 5), 4), 1.7), levels=5)
+    outlines = _outlines(luminance(kuwahara(pictures, 3)), sigma=1.6, sharpness=60.0)
     return (flat.pow(0.8) * (0.08 + 0.92 * outlines)).clamp(0, 1)
 
 
@@ -262,7 +269,7 @@ def _nearest_pane(features: Tensor, centres: Tensor) -> Tensor:
 def _outlines(gray: Tensor, sigma: float, sharpness: float) -> Tensor:
     """1 on even areas, 0 on outlines: a thresholded difference of Gaussians."""
     difference = blur(gray, sigma) - blur(gray, 1.6 * sigma)
-    return (1 + torch.tanh(sharpness * (difference + 0.012))).clamp(0, 1)
+    return (1 + torch.tanh(sharpness * (difference + 0.010))).clamp(0, 1)
 
 
 def _line_drawing(gray: Tensor, sigma: float, sharpness: float, threshold: float) -> Tensor:

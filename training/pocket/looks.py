@@ -20,7 +20,7 @@ class Look:
     """A style of the teacher, or a filter."""
     offered: bool
     """Whether the shipped weights have learnt it; README.md tells of those that have not."""
-    finish: Callable[[Tensor, Tensor], Tensor] | None = None
+    finish: Callable[[Tensor, Tensor], Tensor] = filters.in_own_shading
     """Makes the look of the teacher's painting and of the picture it was painted from."""
 
 
@@ -43,7 +43,7 @@ def _look(
     paint: int | Callable[[Tensor], Tensor],
     phrases: str,
     offered: bool = True,
-    finish: Callable[[Tensor, Tensor], Tensor] | None = None,
+    finish: Callable[[Tensor, Tensor], Tensor] = filters.in_own_shading,
 ) -> Look:
     return Look(name, _phrases(phrases), paint, offered, finish)
 

@@ -15,7 +15,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LATENT_CHANNELS = 20
 """Five times those of Stable Diffusion: little pictures need detail more than a simple latent."""
 TEXT_WIDTH = 128
-_FIRST_LOG_VARIANCE = -6.0
+_FIRST_LOG_VARIANCE, _GIVEN_UP_LOG_VARIANCE = -6.0, -4.0
+"""Of a latent whose deviation is 1."""
 _WIDTHS = (96, 128, 144)
 _HEADS = (3, 4, 6)
 _DOWN = ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")
@@ -101,20 +102,22 @@ def take_over(network: Any, weights: Mapping[str, Tensor]) -> None:
 
 
 def take_over_vae(vae: Any, weights: Mapping[str, Tensor]) -> None:
-    """The same for an autoencoder, of which the decoder begins to look at a new channel only as it
-    is taught to. Its moments are the means of all channels, then the logarithms of their
-    variances, which start low for all of them.
+    """The same for an autoencoder, whose channels that were given up begin anew, as those beyond
+    do: the decoder looks at such a channel only as it is taught to. The moments are the means of
+    all channels, then the logarithms of their variances, which start low for all of them.
     """
     take_over(vae, weights)
     old, new = len(weights["quant_conv.bias"]) // 2, LATENT_CHANNELS
+    given_up = weights["quant_conv.bias"][old:] > _GIVEN_UP_LOG_VARIANCE
+    fresh = [channel for channel in range(new) if channel >= old or given_up[channel]]
     with torch.no_grad():
         weight, bias = vae.quant_conv.weight, vae.quant_conv.bias
-        weight[old:new].normal_(std=0.2)
-        vae.post_quant_conv.weight[:, old:] = 0
-        vae.decoder.conv_in.weight[:, old:] = 0
-        bias[old:new] = 0
+        weight[fresh] = 0.2 * torch.randn_like(weight[fresh])
+        bias[fresh] = 0
         weight[new:] = 0
         bias[new:] = _FIRST_LOG_VARIANCE
+        vae.post_quant_conv.weight[:, fresh] = 0
+        vae.decoder.conv_in.weight[:, old:] = 0
 
 
 def normalise_latents(vae: Any, mean: Tensor, deviation: Tensor) -> None:

@@ -43,9 +43,7 @@ class Painter:
         """`pictures` [B, 3, H, W] in 0..1; so is what comes back."""
         if isinstance(look.paint, int):
             styles = torch.full((len(pictures),), look.paint, device=pictures.device)
-            painted = in_touches(self.teacher(pictures, styles))
-            if look.finish:
-                painted = look.finish(painted, pictures)
+            painted = look.finish(in_touches(self.teacher(pictures, styles)), pictures)
         else:
             painted = look.paint(pictures)
         for modifier in MODIFIER_SETS[modifiers]:

@@ -4,6 +4,7 @@ python -m training.pocket.train_vae .pocket_data/pictures/train WORK/vae --secon
 """
 
 import argparse
+import functools
 import random
 import time
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from training.pocket.pairs import Painter, cut_crops, painted_chunks, plan_pairs
 from training.pocket.stepping import Step, Weights
 
 KL_WEIGHT = 1e-4
-"""For each number of a latent, whatever their count: more, and channels that help little die."""
+"""For each number of a latent, whatever their count. It comes in late: before the decoder looks at
+a channel, nothing else moves the encoder there, and AdamW makes small gradients as large as any.
+"""
 GRADIENT_WEIGHT = 0.3
 SQUARE_WEIGHT = 4.0
 _LOG_EVERY_STEPS = 1000
@@ -35,9 +38,15 @@ class Phase:
     """Share of the time."""
     side: int
     batch: int
+    kl_weight: float = KL_WEIGHT
 
 
-PHASES = (Phase(0.6, 128, 48), Phase(0.85, 256, 16), Phase(1.0, 512, 5))
+PHASES = (
+    Phase(0.25, 128, 48, kl_weight=0.0),
+    Phase(0.6, 128, 48),
+    Phase(0.85, 256, 16),
+    Phase(1.0, 512, 5),
+)
 """Normalisation looks at the whole picture, so the end is at the size of use."""
 
 
@@ -73,7 +82,8 @@ def train(options: argparse.Namespace) -> None:
 def _run(vae: Any, weights: Weights, bank: Tensor, seconds: float) -> None:
     start, number = time.monotonic(), 0
     for phase in PHASES:
-        step = Step(weights, lambda batch: loss_of(vae, batch), [_batch(bank, phase)])
+        loss_here = functools.partial(loss_of, vae, kl_weight=phase.kl_weight)
+        step = Step(weights, loss_here, [_batch(bank, phase)])
         while (progress := (time.monotonic() - start) / seconds) < phase.until:
             weights.set_rate(number, progress)
             loss = step(_batch(bank, phase))
@@ -88,7 +98,7 @@ def _inside(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
 
 
-def loss_of(vae: Any, pictures: Tensor) -> Tensor:
+def loss_of(vae: Any, pictures: Tensor, kl_weight: float) -> Tensor:
     """Absolute and squared error of the pixels, absolute error of their differences at three
     scales; `pictures` -1..1.
     """
@@ -96,7 +106,7 @@ def loss_of(vae: Any, pictures: Tensor) -> Tensor:
     decoded = vae.decode(posterior.sample()).sample.float()
     error = decoded - pictures.float()
     loss: Tensor = error.abs().mean() + SQUARE_WEIGHT * error.square().mean()
-    loss = loss + KL_WEIGHT * (posterior.kl().float() / posterior.mean[0].numel()).mean()
+    loss = loss + kl_weight * (posterior.kl().float() / posterior.mean[0].numel()).mean()
     for _ in range(3):
         across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
         loss = loss + GRADIENT_WEIGHT / 3 * (across + down)
@@ -129,9 +139,11 @@ def _batch(bank: Tensor, phase: Phase) -> Tensor:
 @torch.no_grad()
 def _normalise(vae: Any, bank: Tensor) -> None:
     sample = bank[torch.randperm(len(bank))[:128].to(bank.device)].float() / 127.5 - 1
-    latents = torch.cat([vae.encode(part).latent_dist.mode() for part in torch.split(sample, 16)])
+    posteriors = [vae.encode(part).latent_dist for part in torch.split(sample, 16)]
+    latents = torch.cat([posterior.mode() for posterior in posteriors])
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-    print("latent deviation", [round(value, 3) for value in deviation.tolist()])
+    noise = torch.cat([posterior.std for posterior in posteriors]).mean((0, 2, 3)) / deviation
+    print("noise of each channel", [round(value, 3) for value in noise.tolist()])
     normalise_latents(vae, mean, deviation)
 
 
