@@ -74,8 +74,11 @@ class _Work:
 
     def paint(self, step: Paint, following: Paint | None) -> None:
         """Paints a key frame (section 4.1), and looks meanwhile for the motion that the following
-        one needs.
+        one needs. A painting that there is already was made for the words that are understood, so
+        the editor hears of the others in any case.
         """
+        if advice := painter_named(step.settings.painter).advice(step.settings):
+            self._report.notice(advice)
         began = self._begin(step, Stage.PAINTING)
         if began is not None:
             self._save(step, began, self._painted(step, following))

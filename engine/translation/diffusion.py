@@ -102,11 +102,12 @@ class DiffusionPainter:
             depends_on_frame=any(control.image == MOVIE for control in settings.controls),
         )
 
+    def advice(self, settings: TranslationSettings) -> str:
+        vocabulary = vocabulary_of(settings.model)
+        return vocabulary.advice(settings.prompt) if vocabulary else ""
+
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
-        vocabulary = vocabulary_of(request.settings.model)
-        if vocabulary and (advice := vocabulary.advice(request.settings.prompt)):
-            report.notice(advice)
         recipe = self.recipe(request.settings)
         request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)

@@ -15,6 +15,9 @@ class HandPainter:
     def recipe(self, settings: TranslationSettings) -> Recipe:  # noqa: ARG002 - none matters here
         return Recipe("painted by hand")
 
+    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002
+        return ""
+
     def paint(self, request: PaintRequest, report: Report) -> NoReturn:  # noqa: ARG002
         raise NotFoundError(
             f"Key frame {request.frame} has no painting: import a picture for it, or choose "

@@ -81,5 +81,8 @@ class KeyFramePainter(Protocol):
         NotFoundError, InvalidValueError or ModelUnavailableError for settings that it cannot paint.
         """
 
+    def advice(self, settings: TranslationSettings) -> str:
+        """What of the settings is not understood, for the editor; empty where all is."""
+
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         """The painting, [H, W, 3] in painting space, of exactly the size of the source."""

@@ -74,6 +74,9 @@ class StylePainter:
             )
         )
 
+    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002
+        return ""
+
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
         report.progress(Stage.PAINTING, request.frame)

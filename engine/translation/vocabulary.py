@@ -11,8 +11,9 @@ from engine.translation.model_files import POCKET, pocket_folder
 from engine.translation.prompt import Part, plain_text, weighted_parts
 
 _EXAMPLES = 3
+_LISTED, _LONGEST = 12, 24
 _WORD = re.compile(r"[^\W_]+")
-_FIRST_OF_TWO = re.compile(r"([^\W_]+)(?:\s+|[-\u2010\u2011\u2013])(?=([^\W_]+))")
+_FIRST_OF_TWO = re.compile(r"(?<![^\W_])([^\W_]+)(?:\s+|[-\u2010\u2011\u2013])(?=([^\W_]+))")
 """Apart by blanks, a hyphen or a dash."""
 _PLURALS = (("s", ""), ("es", ""), ("ies", "y"))
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
@@ -64,7 +65,7 @@ class Vocabulary:
         """What of the prompt is not understood, for its author; empty where all is."""
         prompt = plain_text(self._in_known_forms(prompt))
         words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
-        unknown = f"The built-in model does not know: {', '.join(words)}." if words else ""
+        unknown = f"The built-in model does not know: {_listed(words)}." if words else ""
         instead = "" if self._names_look(prompt) else self._told_instead(prompt)
         if not (unknown or instead):
             return ""
@@ -159,6 +160,13 @@ def _looks(folder: Path, told: Mapping[str, Iterable[str]]) -> tuple[Look, ...]:
 def _picture(folder: Path, name: str) -> bytes:
     file = folder / "looks" / f"{name.replace(' ', '-')}.jpg"
     return file.read_bytes() if file.is_file() else b""
+
+
+def _listed(words: Iterable[str]) -> str:
+    """In a line, however many and long they are."""
+    short = [f"{word[:_LONGEST]}…" if len(word) > _LONGEST else word for word in words]
+    more = [f"{len(short) - _LISTED} more"] if len(short) > _LISTED else []
+    return ", ".join([*short[:_LISTED], *more])
 
 
 def _with_article(name: str) -> str:

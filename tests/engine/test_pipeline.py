@@ -388,6 +388,9 @@ def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
     footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow:
+        def advice(self, settings: TranslationSettings) -> str:
+            return ""
+
         def paint(self, request: PaintRequest, report: Report) -> FloatArray:
             time.sleep(0.2)
             return request.source
@@ -399,6 +402,24 @@ def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
     monkeypatch.setattr(Memory, "deliver", lambda *_: time.sleep(0.05))
     run(footage, plan, report, store)
     assert report.seconds[0] < 0.1 < report.seconds[7]
+
+
+def test_what_is_not_understood_is_told_of_a_painting_that_is_there_too(
+    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Copyist:
+        def advice(self, settings: TranslationSettings) -> str:
+            return f"{settings.prompt} is not understood."
+
+        def paint(self, request: PaintRequest, report: Report) -> FloatArray:
+            return request.source
+
+    monkeypatch.setattr(pipeline, "painter_named", lambda _name: Copyist())
+    plan = replace(plan_of(footage, [0], recipes=lambda _: Recipe("copy")), intervals=())
+    store = run(footage, plan, report)
+    settings = replace(plan.paints[0].settings, prompt="a dragon")
+    run(footage, replace(plan, paints=(replace(plan.paints[0], settings=settings),)), report, store)
+    assert report.notices[-1] == "a dragon is not understood."
 
 
 def test_what_has_no_room_on_the_device_comes_back_from_the_store_with_the_same_bits(
@@ -463,6 +484,9 @@ def test_a_painter_that_asks_for_it_gets_all_of_anchor_and_previous(
     requests: dict[int, PaintRequest] = {}
 
     class Copyist:
+        def advice(self, settings: TranslationSettings) -> str:
+            return ""
+
         def paint(self, request: PaintRequest, report: Report) -> FloatArray:
             requests[request.frame] = request
             request.keep(Trajectory("copyist", (request.frame,), np.zeros((1, 4, 1, 1))))
@@ -497,6 +521,9 @@ def test_a_control_movie_gives_each_key_frame_and_its_references_their_own_pictu
     requests: dict[int, PaintRequest] = {}
 
     class Copyist:
+        def advice(self, settings: TranslationSettings) -> str:
+            return ""
+
         def paint(self, request: PaintRequest, report: Report) -> FloatArray:
             requests[request.frame] = request
             return request.source

@@ -122,27 +122,31 @@ def test_a_controlnet_of_another_model_is_refused_when_it_is_planned(
         recipe_of(replace(DRAFT, **change))  # type: ignore[arg-type]
 
 
-def test_words_that_it_does_not_know_are_named_and_change_nothing(
-    paint: Paint, report: "Recorder"
-) -> None:
+def test_words_that_it_does_not_know_are_named_and_change_nothing(paint: Paint) -> None:
     plain = replace(DRAFT, prompt="a woodcut")
     strange = replace(DRAFT, prompt="a smiling lion woodcut")
     assert np.array_equal(paint(strange), paint(plain))
     assert recipe_of(strange) == recipe_of(plain)
-    (notice,) = report.notices
-    assert notice == (
+    assert painter_named("diffusion").advice(strange) == (
         "The built-in model does not know: smiling, lion. `inbetween looks` lists all looks, such "
         "as watercolour, pencil drawing and ink drawing."
     )
 
 
-def test_a_prompt_without_a_look_is_painted_in_oil_and_says_so(
-    paint: Paint, report: "Recorder"
-) -> None:
-    lion = paint(replace(DRAFT, prompt="lion"))
+def test_a_prompt_without_a_look_is_painted_in_oil_and_says_so(paint: Paint) -> None:
+    settings = replace(DRAFT, prompt="lion")
+    lion = paint(settings)
     assert np.array_equal(lion, paint(replace(DRAFT, prompt="oil painting")))
     assert lion.mean() > 0.1
-    assert "it paints an oil painting" in report.notices[0]
+    assert "it paints an oil painting" in painter_named("diffusion").advice(settings)
+
+
+def test_what_it_does_not_know_is_told_in_a_line_and_at_once_however_long_it_is() -> None:
+    vocabulary = built_in_vocabulary()
+    assert "know: " + 24 * "x" + "…. " in vocabulary.advice(100_000 * "x")
+    told = vocabulary.advice(" ".join(f"q{number}" for number in range(1000)))
+    assert "q10, q11, 988 more. " in told
+    assert vocabulary.understood(100_000 * "x") == "oil painting"
 
 
 @pytest.mark.parametrize(
