@@ -10,6 +10,7 @@
 #include "common/call.h"
 #include "common/channel_scales.h"
 #include "common/matching.h"
+#include "common/picture.h"
 #include "context.h"
 #include "grid.h"
 #include "occupancy.h"
@@ -352,28 +353,12 @@ class Level {
   Grid<std::uint8_t> rows_;
 };
 
-/* The weighted mean of the overlapping patches in the style's own precision. */
-void vote_picture(const inbetween_synthesis& p, const Field& field, Workers& workers) {
-  const int radius = p.patch_size / 2;
+void paint(const inbetween_synthesis& p, const Field& field, Workers& workers) {
+  const auto found = [&](int x, int y) { return Found{field.at(x, y).x, field.at(x, y).y}; };
   workers.run(field.height(), [&](int y) {
     float* out = p.picture + std::size_t(y) * field.width() * kStyleChannels;
     for (int x = 0; x < field.width(); ++x, out += kStyleChannels) {
-      /* In double the sum of equal floats is exact, so that a flat style stays flat. */
-      double sums[kStyleChannels] = {};
-      int total = 0;
-      for (int ny = std::max(y - radius, 0); ny <= std::min(y + radius, field.height() - 1); ++ny) {
-        for (int nx = std::max(x - radius, 0); nx <= std::min(x + radius, field.width() - 1);
-             ++nx) {
-          const Position from = field.at(nx, ny);
-          const int sx = std::clamp(from.x + x - nx, 0, p.source_width - 1);
-          const int sy = std::clamp(from.y + y - ny, 0, p.source_height - 1);
-          const float* style = p.style + (std::size_t(sy) * p.source_width + sx) * kStyleChannels;
-          const int weight = picture_weight(radius, nx - x, ny - y);
-          for (int c = 0; c < kStyleChannels; ++c) sums[c] += weight * double(style[c]);
-          total += weight;
-        }
-      }
-      for (int c = 0; c < kStyleChannels; ++c) out[c] = static_cast<float>(sums[c] / total);
+      paint_pixel(p, p.patch_size / 2, x, y, found, out);
     }
   });
 }
@@ -402,7 +387,7 @@ void synthesize(const inbetween_synthesis& p, inbetween_context& context) {
                              : upsampled(field, sources[i].size(), targets[i].size(), workers));
     if (i == 0) level.measure(field, scales.unit(), p.patch_error);
   }
-  vote_picture(p, field, workers);
+  paint(p, field, workers);
   for (std::size_t i = 0; const Position at : field) {
     p.source_xy[i++] = at.x;
     p.source_xy[i++] = at.y;

@@ -8,6 +8,7 @@
 #include "common/call.h"
 #include "common/channel_scales.h"
 #include "common/matching.h"
+#include "common/picture.h"
 #include "context.h"
 #include "inbetween/kernels.h"
 #include "pyramid.cuh"
@@ -148,51 +149,27 @@ void build(const Synthesis& one, cudaStream_t stream) {
   check(cudaMemsetAsync(pyramid.zeroed, 0, pyramid.zeroed_bytes, stream));
 }
 
-/* The patch errors, and the weighted mean of the overlapping patches in the style's own precision.
- */
+/* The patch errors and the picture. */
 template <int kSide, int kChunks>
-__global__ void finish(Level level, double unit, const float* style, float* picture,
-                       std::int32_t* source_xy, float* patch_error) {
+__global__ void finish(Level level, double unit, inbetween_synthesis p) {
   const Size size = level.target.size;
-  const Size source = level.source.size;
   const int x = blockIdx.x * blockDim.x + threadIdx.x;
   const int y = blockIdx.y * blockDim.y + threadIdx.y;
   if (x >= size.width || y >= size.height) return;
   const std::int64_t at = size.index(x, y);
   const Packed own = level.field[at];
-  source_xy[2 * at] = x_of(own);
-  source_xy[2 * at + 1] = y_of(own);
+  p.source_xy[2 * at] = x_of(own);
+  p.source_xy[2 * at + 1] = y_of(own);
   const std::uint32_t distance = patch_distance<kSide, kChunks>(
       level.source, level.target, level.source.patch(x_of(own), y_of(own)),
       level.target.patch(x, y), kNoLimit);
-  patch_error[at] = static_cast<float>(distance * unit);
-
-  /* In double the sum of equal floats is exact, so that a flat style stays flat. */
-  double sums[kStyleChannels] = {};
-  int total = 0;
+  p.patch_error[at] = static_cast<float>(distance * unit);
+  const auto found = [&](int fx, int fy) {
+    const Packed from = level.field[size.index(fx, fy)];
+    return Found{x_of(from), y_of(from)};
+  };
   const int radius = kSide ? kSide / 2 : level.radius();
-#pragma unroll
-  for (int dy = -radius; dy <= radius; ++dy) {
-#pragma unroll
-    for (int dx = -radius; dx <= radius; ++dx) {
-      const int nx = x + dx;
-      const int ny = y + dy;
-      if (nx < 0 || nx >= size.width || ny < 0 || ny >= size.height) continue;
-      const Packed from = level.field[size.index(nx, ny)];
-      const std::int64_t its_at = source.index(clamped(x_of(from) - dx, 0, source.width - 1),
-                                               clamped(y_of(from) - dy, 0, source.height - 1));
-      const float* its = style + its_at * kStyleChannels;
-#pragma unroll
-      for (int c = 0; c < kStyleChannels; ++c) {
-        sums[c] += picture_weight(radius, dx, dy) * double(its[c]);
-      }
-      total += picture_weight(radius, dx, dy);
-    }
-  }
-#pragma unroll
-  for (int c = 0; c < kStyleChannels; ++c) {
-    picture[at * kStyleChannels + c] = static_cast<float>(sums[c] / total);
-  }
+  paint_pixel(p, radius, x, y, found, p.picture + at * kStyleChannels);
 }
 
 /* The grid that settle() fills the device with. */
@@ -250,8 +227,7 @@ void settle_all(const std::vector<Synthesis>& all, const inbetween_context& cont
   for (const auto& [p, scales, pyramid] : all) {
     const Size size = pyramid.levels[0].target.size;
     const dim3 grid((size.width + kTile.x - 1) / kTile.x, (size.height + kTile.y - 1) / kTile.y);
-    finish<kSide, kChunks><<<grid, kTile, 0, context.stream>>>(
-        pyramid.levels[0], scales.unit(), p.style, p.picture, p.source_xy, p.patch_error);
+    finish<kSide, kChunks><<<grid, kTile, 0, context.stream>>>(pyramid.levels[0], scales.unit(), p);
     check_launch();
   }
 }

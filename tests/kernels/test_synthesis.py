@@ -260,6 +260,34 @@ def test_strokes_move_with_the_picture_and_stay_sharp() -> None:
     assert psnr_db(made.picture[inner], expected[inner]) > 45
 
 
+def test_a_picture_that_creeps_by_fractions_of_a_pixel_does_not_jump() -> None:
+    """By whole pixels alone, half of one away is 30 dB."""
+    fine = strokes(320, 320)
+
+    def seen(quarters: int) -> FloatArray:
+        moved = np.roll(fine, quarters, axis=1)
+        return np.asarray(cv2.resize(moved, (80, 80), interpolation=cv2.INTER_AREA))
+
+    still = seen(0)
+    inner = np.s_[8:-8, 8:-8]
+    for quarters in range(1, 4):
+        to_source = np.zeros((80, 80, 2), np.float32)
+        to_source[..., 0] = -quarters / 4
+        case = replace(moved_case(still, still, (0, 0)), to_source=to_source)
+        expected = seen(quarters)
+        made = replace(case, target_guides=as_guide(expected)).run()
+        assert psnr_db(made.picture[inner], expected[inner]) > 34
+
+
+def test_a_highlight_gets_no_ring_darker_than_black(kernels: Kernels) -> None:
+    source = strokes(48, 48)
+    style = np.where(source > 0.7, np.float32(40), np.float32(0.01))
+    case = moved_case(style, source, (0, 0))
+    halfway = np.full_like(case.to_source, -0.5 + 1 / 64)
+    made = replace(case, to_source=halfway).run(kernels)
+    assert 0 <= made.picture.min() < made.picture.max() <= 40
+
+
 def test_motion_that_the_flow_missed_is_found() -> None:
     source = strokes(80, 96)
     case = moved_case(source, source, (3, 2))

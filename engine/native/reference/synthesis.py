@@ -5,7 +5,7 @@ candidate patches, then the patches that overlap vote. A search reads the field 
 before left it, so nothing depends on an order of pixels.
 
 Matching is exact: bytes, integer sums and single IEEE roundings, so every backend gives the same
-field. The picture is voted in double precision from the style as it came.
+field. The picture is then made from the style as it came (picture.py).
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from engine.native.parameters import SynthesisParameters
+from engine.native.reference.picture import finished_picture
 from engine.types import FloatArray
 
 MAX_LEVELS = 3
@@ -92,8 +93,8 @@ def synthesize(
     for level in reversed(levels[:-1]):
         field = level.settle(_upsampled(field, level))
     patch_error = (levels[0].distances(field) * unit).astype(np.float32)
-    picture = _voted(style.astype(np.float64), field, _tent(parameters.patch_size))
-    return picture.astype(np.float32), field, patch_error
+    picture = finished_picture(style, field, to_source, parameters.patch_size)
+    return picture, field, patch_error
 
 
 @dataclass
@@ -245,39 +246,23 @@ class _Level:
         return np.asarray(change.sum(axis=-1) >= max(1, threshold))
 
     def voted(self, channels: slice, field: Field) -> Bytes:
-        source = self.source[..., channels].astype(np.float64)
-        mean = _voted(source, field, np.ones((self.parameters.patch_size,) * 2))
+        mean = _mean_of_patches(self.source[..., channels], field, self.parameters.patch_size)
         return np.floor(mean + 0.5).astype(np.uint8)
 
 
-def _tent(size: int) -> NDArray[np.float64]:
-    """[size, size] what patches say of the finished picture: the nearer their centre the more.
-
-    Where patches do not fit together a plain mean is blurred.
-    """
-    side = size // 2 + 1 - np.abs(np.arange(size) - size // 2)
-    return np.outer(side, side).astype(np.float64)
-
-
-def _voted(
-    style: NDArray[np.float64], field: Field, weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """[H, W, 3] weighted mean of the patches that overlap; in double, so that a flat style stays
-    flat.
-    """
-    radius = len(weights) // 2
+def _mean_of_patches(style: Bytes, field: Field, size: int) -> NDArray[np.float64]:
+    """[H, W, 3] what the patches that overlap say of each pixel, in the mean."""
     height, width = field.shape[:2]
     here = _grid(height, width)
     sums = np.zeros((height, width, 3))
     totals = np.zeros((height, width, 1))
-    for step in product(range(-radius, radius + 1), repeat=2):
+    for step in product(range(-(size // 2), size // 2 + 1), repeat=2):
         neighbour = here + step[::-1]
         inside = ((neighbour >= 0) & (neighbour < (width, height))).all(-1, keepdims=True)
         x, y = np.moveaxis(neighbour.clip(0, (width - 1, height - 1)), -1, 0)
         origin = (field[y, x] - step[::-1]).clip(0, _size(style) - 1)
-        weight = weights[step[0] + radius, step[1] + radius] * inside
-        sums += weight * style[origin[..., 1], origin[..., 0]]
-        totals += weight
+        sums += inside * style[origin[..., 1], origin[..., 0]]
+        totals += inside
     return sums / totals
 
 
