@@ -59,7 +59,7 @@ LOOKS = (
         "oil painting",
         19,
         "oil painting|oil on canvas|painting in oils|thick oil paint|impasto oil painting"
-        "|painted canvas|oil paint|impressionist painting",
+        "|painted canvas|oil paint|impressionist painting|impressionism|oils",
         finish=filters.in_own_colours,
     ),
     _look(
@@ -76,12 +76,14 @@ LOOKS = (
     _look(
         "ink drawing",
         filters.ink,
-        "ink drawing|brush and ink drawing|black ink drawing|pen and ink|line art|manga ink",
+        "ink drawing|brush and ink drawing|black ink drawing|pen and ink|line art|manga ink|manga"
+        "|line drawing|lineart",
     ),
     _look(
         "woodcut",
         18,
-        "woodcut|woodcut print|wood engraving|wood block print|woodblock print|carved wood print",
+        "woodcut|woodcut print|wood engraving|wood block print|woodblock print|carved wood print"
+        "|woodblock|linocut|linocut print",
     ),
     _look(
         "etching",
@@ -91,7 +93,7 @@ LOOKS = (
     _look(
         "stained glass",
         filters.stained_glass,
-        "stained glass|stained glass window|leaded glass|church window|glass mosaic"
+        "stained glass|stained glass window|leaded glass|church window|glass mosaic|mosaic"
         "|stained glass panel",
     ),
     _look(
@@ -110,7 +112,11 @@ LOOKS = (
         filters.cartoon,
         "cartoon|animated cartoon|cel animation|anime|anime film|cel shaded cartoon|animation",
     ),
-    _look("pop art", 8, "pop art|pop art print|screen print|silkscreen|silkscreen pop art"),
+    _look(
+        "pop art",
+        8,
+        "pop art|popart|pop art print|screen print|screenprint|silkscreen|silkscreen pop art",
+    ),
     _look(
         "retro poster",
         4,
@@ -119,7 +125,7 @@ LOOKS = (
     _look(
         "paper cut",
         21,
-        "paper cut|paper cutout|cut paper collage|paper collage|collage|matisse cutout",
+        "paper cut|papercut|paper cutout|cut paper collage|paper collage|collage|matisse cutout",
     ),
     _look(
         "starry night",
@@ -171,14 +177,14 @@ LOOKS = (
 MODIFIERS = (
     Modifier(
         "warm",
-        ("warm", "golden", "sunny"),
+        ("warm", "warmer", "golden", "sunny"),
         ("warm light", "warm colours", "warm colors", "golden hour", "at sunset", "evening sun"),
         filters.warm,
         "hue",
     ),
     Modifier(
         "cold",
-        ("cold", "cool", "chilly"),
+        ("cold", "colder", "cool", "chilly"),
         ("cold light", "cool light", "cold colours", "cool colors", "blue hour", "moonlight"),
         filters.cold,
         "hue",
@@ -192,8 +198,16 @@ MODIFIERS = (
     ),
     Modifier(
         "black and white",
-        ("black and white", "monochrome", "grey", "gray"),
-        ("black and white", "monochrome", "without colour", "no colors", "greyscale", "grayscale"),
+        ("black and white", "monochrome", "monochromatic", "bw", "grey", "gray"),
+        (
+            "black and white",
+            "monochrome",
+            "without colour",
+            "without color",
+            "no colors",
+            "greyscale",
+            "grayscale",
+        ),
         filters.monochrome,
         "hue",
     ),
@@ -213,14 +227,14 @@ MODIFIERS = (
     ),
     Modifier(
         "dark",
-        ("dark", "gloomy", "dim", "moody"),
+        ("dark", "darker", "gloomy", "dim", "moody"),
         ("dark", "low light", "at night", "in the dark", "deep shadows", "moody light"),
         filters.dark,
         "light",
     ),
     Modifier(
         "bright",
-        ("bright", "light", "luminous", "airy"),
+        ("bright", "brighter", "light", "luminous", "airy"),
         ("bright light", "brightly lit", "high key", "daylight", "bright", "full of light"),
         filters.bright,
         "light",
@@ -234,7 +248,7 @@ MODIFIERS = (
     ),
     Modifier(
         "faded",
-        ("faded", "pale", "hazy", "misty"),
+        ("faded", "pale", "hazy", "misty", "foggy"),
         ("faded", "pale colours", "low contrast", "in fog", "mist", "haze", "washed out"),
         filters.faded,
         "light",
