@@ -15,7 +15,7 @@ class HandPainter:
     def recipe(self, settings: TranslationSettings) -> Recipe:  # noqa: ARG002 - none matters here
         return Recipe("painted by hand")
 
-    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002
+    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002 - none matters here
         return ""
 
     def paint(self, request: PaintRequest, report: Report) -> NoReturn:  # noqa: ARG002

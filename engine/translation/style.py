@@ -74,7 +74,7 @@ class StylePainter:
             )
         )
 
-    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002
+    def advice(self, settings: TranslationSettings) -> str:  # noqa: ARG002 - see its description
         return ""
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:

@@ -18,6 +18,7 @@ SAME_PLACE = np.float32(1.5**2)
 TAPS = 8
 
 Field = NDArray[np.int32]
+"""[H, W, 2]: for each target pixel the source pixel that its patch comes from, x then y."""
 
 
 def finished_picture(
@@ -32,7 +33,7 @@ def finished_picture(
     """
     radius = patch_size // 2
     height, width = field.shape[:2]
-    here = _grid(height, width)
+    here = grid_of(height, width)
     found = field.astype(np.float32)
     lead = here.astype(np.float32) + to_source
     is_nearest = (np.abs(lead - found) <= NEAREST).all(-1, keepdims=True)
@@ -51,7 +52,7 @@ def finished_picture(
         agrees = _squared(vote - places) < SAME_PLACE
         agreed_places += np.where(agrees, weight * vote.astype(np.float64), 0)
         agreed += np.where(agrees, weight, 0)
-        origin = (field[y, x] - step[::-1]).clip(0, _size(style) - 1)
+        origin = (field[y, x] - step[::-1]).clip(0, size_of(style) - 1)
         others += np.where(agrees, 0, weight * source[origin[..., 1], origin[..., 0]])
         total += weight
     sampled = _sampled(source, agreed_places / agreed)
@@ -93,10 +94,12 @@ def _squared(vectors: FloatArray) -> FloatArray:
     return np.asarray(x * x + y * y)
 
 
-def _grid(height: int, width: int) -> Field:
+def grid_of(height: int, width: int) -> Field:
+    """[H, W, 2] each pixel's own position."""
     y, x = np.indices((height, width), np.int32)
     return np.stack([x, y], axis=-1)
 
 
-def _size(image: NDArray[np.generic]) -> NDArray[np.int_]:
+def size_of(image: NDArray[np.generic]) -> NDArray[np.int_]:
+    """Width and height."""
     return np.array([image.shape[1], image.shape[0]])

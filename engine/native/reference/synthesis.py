@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from engine.native.parameters import SynthesisParameters
-from engine.native.reference.picture import finished_picture
+from engine.native.reference.picture import Field, finished_picture, grid_of, size_of
 from engine.types import FloatArray
 
 MAX_LEVELS = 3
@@ -40,8 +40,6 @@ _GOLDEN_RATIO = 0x9E3779B9
 
 Bytes = NDArray[np.uint8]
 Bits = NDArray[np.uint32]
-Field = NDArray[np.int32]
-"""[H, W, 2]: for each target pixel the source pixel that its patch comes from, x then y."""
 
 
 def synthesize(
@@ -140,9 +138,9 @@ class _Level:
     @cached_property
     def positions(self) -> FloatArray:
         """[H, W, 2] where the flow leads from each pixel of this level, inside the source."""
-        here = _grid(*self.target.shape[:2])
+        here = grid_of(*self.target.shape[:2])
         moved = here.astype(np.float32) + self.displacement / np.float32(2**self.number)
-        return np.asarray(moved.clip(0, _size(self.source) - 1), np.float32)
+        return np.asarray(moved.clip(0, size_of(self.source) - 1), np.float32)
 
     @cached_property
     def position_costs(self) -> FloatArray:
@@ -161,7 +159,7 @@ class _Level:
         occupancy = self.occupancy(field)
         best, best_cost = field, self.cost(field, field, occupancy)
         for candidate in self.candidates(field, coarser, iteration):
-            inside = candidate.clip(0, _size(self.source) - 1).astype(np.int32)
+            inside = candidate.clip(0, size_of(self.source) - 1).astype(np.int32)
             cost = self.cost(inside, field, occupancy)
             better = cost < best_cost
             best = np.where(better[..., None], inside, best)
@@ -170,10 +168,10 @@ class _Level:
 
     def candidates(self, field: Field, coarser: Field, iteration: int) -> Iterator[Field]:
         yield coarser
-        here = _grid(*field.shape[:2])
+        here = grid_of(*field.shape[:2])
         for stride in STRIDES:
             for step in ((-stride, 0), (stride, 0), (0, -stride), (0, stride)):
-                neighbour = (here + step).clip(0, _size(self.target) - 1)
+                neighbour = (here + step).clip(0, size_of(self.target) - 1)
                 yield field[neighbour[..., 1], neighbour[..., 0]] + here - neighbour
         counter = self.number * self.parameters.search_vote_iterations + iteration
         key = _random_bits(_bits(self.parameters.seed + _GOLDEN_RATIO * (counter + 1)))
@@ -183,7 +181,7 @@ class _Level:
             side = 2 * reach + 1
             yield field + _random_pair(_random_bits(counters), np.array([side, side])) - reach
         counters = counters + _bits(_GOLDEN_RATIO)
-        yield _random_pair(_random_bits(counters), _size(self.source))
+        yield _random_pair(_random_bits(counters), size_of(self.source))
 
     def cost(
         self, wanted: Field, current: Field, occupancy: NDArray[np.int64]
@@ -253,14 +251,14 @@ class _Level:
 def _mean_of_patches(style: Bytes, field: Field, size: int) -> NDArray[np.float64]:
     """[H, W, 3] what the patches that overlap say of each pixel, in the mean."""
     height, width = field.shape[:2]
-    here = _grid(height, width)
+    here = grid_of(height, width)
     sums = np.zeros((height, width, 3))
     totals = np.zeros((height, width, 1))
     for step in product(range(-(size // 2), size // 2 + 1), repeat=2):
         neighbour = here + step[::-1]
         inside = ((neighbour >= 0) & (neighbour < (width, height))).all(-1, keepdims=True)
         x, y = np.moveaxis(neighbour.clip(0, (width - 1, height - 1)), -1, 0)
-        origin = (field[y, x] - step[::-1]).clip(0, _size(style) - 1)
+        origin = (field[y, x] - step[::-1]).clip(0, size_of(style) - 1)
         sums += inside * style[origin[..., 1], origin[..., 0]]
         totals += inside
     return sums / totals
@@ -282,9 +280,9 @@ def _sampled(full: FloatArray, number: int) -> FloatArray:
 
 
 def _upsampled(coarse: Field, level: _Level) -> Field:
-    here = _grid(*level.target.shape[:2])
+    here = grid_of(*level.target.shape[:2])
     fine = 2 * coarse[here[..., 1] // 2, here[..., 0] // 2] + here % 2
-    return np.asarray(np.minimum(fine, _size(level.source) - 1).astype(np.int32))
+    return np.asarray(np.minimum(fine, size_of(level.source) - 1).astype(np.int32))
 
 
 def _random_bits(counters: Bits) -> Bits:
@@ -333,17 +331,6 @@ def _halved(image: Bytes) -> Bytes:
     even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge").astype(np.int32)
     quads = even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]
     return np.asarray(((quads + 2) // 4).astype(np.uint8))
-
-
-def _grid(height: int, width: int) -> Field:
-    """[H, W, 2] each pixel's own position."""
-    y, x = np.indices((height, width), np.int32)
-    return np.stack([x, y], axis=-1)
-
-
-def _size(image: NDArray[np.generic]) -> NDArray[np.int_]:
-    """Width and height."""
-    return np.array([image.shape[1], image.shape[0]])
 
 
 def _shortest_side(source: Bytes, target: Bytes) -> int:
