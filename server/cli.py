@@ -261,13 +261,14 @@ def looks(
     sheet: Annotated[
         Path | None, typer.Option(help="Writes a picture of them too, for example looks.png.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that picture.")] = False,
 ) -> None:
     """List the looks that a prompt can ask for, and all the words for each."""
     from server.commands.looks import list_looks, write_sheet
 
     list_looks()
     if sheet is not None:
-        write_sheet(sheet)
+        write_sheet(sheet, overwrite=overwrite)
 
 
 @app.command()

@@ -104,7 +104,9 @@ class DiffusionPainter:
 
     def advice(self, settings: TranslationSettings) -> str:
         vocabulary = vocabulary_of(settings.model)
-        return vocabulary.advice(settings.prompt) if vocabulary else ""
+        if vocabulary is None:
+            return ""
+        return vocabulary.advice(settings.prompt, settings.negative_prompt)
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
@@ -161,11 +163,14 @@ def _paints_against_others(settings: TranslationSettings) -> bool:
 def _as_the_model_takes_them(settings: TranslationSettings) -> TranslationSettings:
     """With the words that the model understands, and its own guidance scale in place of 0."""
     vocabulary = vocabulary_of(settings.model)
-    usual = vocabulary.guidance_scale if vocabulary else _USUAL_GUIDANCE_SCALE[settings.sampler]
+    if vocabulary is None:
+        usual = _USUAL_GUIDANCE_SCALE[settings.sampler]
+        return replace(settings, guidance_scale=settings.guidance_scale or usual)
     return replace(
         settings,
-        prompt=vocabulary.understood(settings.prompt) if vocabulary else settings.prompt,
-        guidance_scale=settings.guidance_scale or usual,
+        prompt=vocabulary.understood(settings.prompt),
+        negative_prompt=vocabulary.known(settings.negative_prompt),
+        guidance_scale=settings.guidance_scale or vocabulary.guidance_scale,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +18,9 @@ _FIRST_OF_TWO = re.compile(r"(?<![^\W_])([^\W_]+)(?:\s+|[-\u2010\u2011\u2013])(?
 _PLURALS = (("s", ""), ("es", ""), ("ies", "y"))
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
 """What "ink" leaves unsaid where it stands for an ink drawing."""
+_REFUSALS = r"(?:no|not|without)(?:\s+(?:an?|any))?"
+_COLORS = frozenset("black white red blue green violet golden grey gray".split())
+"""Words of phrases such as "black ink drawing", which "a black cat" does not mean."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,70 @@ class Vocabulary:
         """The prompt without the words that the model does not know, and with a look in any case:
         without one it was taught to give the photograph back.
         """
-        prompt = self._in_known_forms(prompt)
+        known = self.known(prompt)
+        plain = plain_text(known)
+        if self._named(plain):
+            return known
+        look = self._half_named(plain) or self.looks[0]
+        return f"{known}, {look.name}" if known else look.name
+
+    def known(self, prompt: str) -> str:
+        """The prompt without the words that the model does not know, and without "no neon": it was
+        never taught what is not to be.
+        """
         phrases: list[list[Part]] = [[]]
-        for part in weighted_parts(prompt):
-            first, *others = (Part(self._known(text), part.weight) for text in part.text.split(","))
+        for part in weighted_parts(self._in_known_forms(prompt)):
+            texts = self._refused.sub(" ", part.text).split(",")
+            first, *others = (Part(" ".join(self._sorted(text)[0]), part.weight) for text in texts)
             phrases[-1].append(first)
             phrases += [[other] for other in others]
-        plain = plain_text(prompt)
-        if not self._names_look(plain):
-            phrases.append([Part((self._half_named(plain) or self.looks[0]).name)])
         spoken = (" ".join(_written(part) for part in phrase if part.text) for phrase in phrases)
         return ", ".join(phrase for phrase in spoken if phrase)
 
-    def _known(self, text: str) -> str:
-        return " ".join(word for word in _WORD.findall(text) if self._knows(word))
+    def _unknown(self, prompt: str) -> list[str]:
+        plain = self._refused.sub(" ", plain_text(self._in_known_forms(prompt)))
+        return [word for phrase in plain.split(",") for word in self._sorted(phrase)[1]]
 
-    def advice(self, prompt: str) -> str:
-        """What of the prompt is not understood, for its author; empty where all is."""
-        prompt = plain_text(self._in_known_forms(prompt))
-        words = dict.fromkeys(word for word in _WORD.findall(prompt) if not self._knows(word))
+    def _sorted(self, text: str) -> tuple[list[str], list[str]]:
+        """The words of a phrase that ask for something, and those that the model does not know."""
+        words = _WORD.findall(text)
+        known: list[str] = []
+        unknown: list[str] = []
+        for index, word in enumerate(words):
+            is_known = self._knows(word) and not self._is_of_a_thing(words, index)
+            (known if is_known else unknown).append(word)
+        return known, unknown
+
+    def _is_of_a_thing(self, words: Sequence[str], index: int) -> bool:
+        """Whether the word is the colour of what comes next, which the model does not know."""
+        until_here, thing = words[max(0, index - 4) : index + 1], words[index + 1 : index + 2]
+        if not thing or self._knows(thing[0]) or words[index].casefold() not in _COLORS:
+            return False
+        spoken = _spoken(" ".join(until_here))
+        longer = (phrase for phrase in self._phrases if " " in phrase.strip())
+        return not any(spoken.endswith(phrase) for phrase in longer)
+
+    def advice(self, prompt: str, negative_prompt: str = "") -> str:
+        """What of the prompts is not understood, for their author; empty where all is."""
+        words = dict.fromkeys([*self._unknown(prompt), *self._unknown(negative_prompt)])
         unknown = f"The built-in model does not know: {_listed(words)}." if words else ""
-        instead = "" if self._names_look(prompt) else self._told_instead(prompt)
+        known = plain_text(self.known(prompt))
+        named = self._named(known)
+        instead = "" if len(named) == 1 else self._told_instead(known, named)
         if not (unknown or instead):
             return ""
         *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
         more = f"`inbetween looks` lists all looks, such as {', '.join(examples)} and {last}."
         return " ".join(fact for fact in (unknown, instead, more) if fact)
 
-    def _told_instead(self, prompt: str) -> str:
+    def _told_instead(self, prompt: str, named: Sequence[Look]) -> str:
+        """Where it does not name one look."""
+        if named:
+            *others, last = (look.name for look in named)
+            return (
+                f"The prompt names {', '.join(others)} and {last}: the built-in model knows one look "
+                "at a time."
+            )
         if look := self._half_named(prompt):
             return f"The prompt is taken to ask for {_with_article(look.name)}."
         return (
@@ -116,9 +155,30 @@ class Vocabulary:
     def _knows(self, word: str) -> bool:
         return word.casefold() in self.words
 
-    def _names_look(self, prompt: str) -> bool:
+    @cached_property
+    def _phrases(self) -> Mapping[str, Look | None]:
+        """What asks for something, as `_spoken` has it, the longest first; with its look, if any."""
+        told = {_spoken(phrase): None for each in self.modifiers for phrase in each.phrases}
+        told |= {_spoken(phrase): look for look in self.looks for phrase in look.phrases}
+        return dict(sorted(told.items(), key=lambda item: -len(item[0])))
+
+    @cached_property
+    def _refused(self) -> re.Pattern[str]:
+        """Such as "no neon"; but "no colors" asks for something."""
+        phrases = (r"\s+".join(phrase.split()) for phrase in self._phrases)
+        return re.compile(rf"(?<![^\W_]){_REFUSALS}\s+(?:{'|'.join(phrases)})(?![^\W_])", re.I)
+
+    def _named(self, prompt: str) -> list[Look]:
+        """The looks that it asks for by name, in its order. The longest name counts: wood engravings
+        are no engravings.
+        """
         spoken = _spoken(prompt)
-        return any(_spoken(phrase) in spoken for look in self.looks for phrase in look.phrases)
+        places: dict[Look, int] = {}
+        for phrase, look in self._phrases.items():
+            if look and phrase in spoken:
+                places.setdefault(look, spoken.index(phrase))
+                spoken = spoken.replace(phrase, " " * len(phrase))
+        return sorted(places, key=places.__getitem__)
 
     def _half_named(self, prompt: str) -> Look | None:
         """The look of which the prompt says half, as in "ink"."""

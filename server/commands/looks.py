@@ -31,13 +31,16 @@ def list_looks() -> None:
             _print(painter.modifiers)
 
 
-def write_sheet(path: Path) -> None:
+def write_sheet(path: Path, *, overwrite: bool) -> None:
     """Writes one picture with a small painting in every look, its name below.
 
-    Raises InvalidValueError for a file that is no picture by its name, and StorageError.
+    Raises InvalidValueError for a file that is no picture by its name or is there already, unless
+    `overwrite` is set, and StorageError.
     """
     if path.suffix.casefold() not in (".png", ".jpg", ".jpeg"):
         raise InvalidValueError(f"--sheet is {path}: name a .png or .jpg file.")
+    if path.exists() and not overwrite:
+        raise InvalidValueError(f"{path} exists: choose another name, or --overwrite.")
     described = describe_painters()
     looks = [look for painter in described for look in (*painter.looks, *painter.modifiers)]
     with storage_errors(path):

@@ -44,6 +44,12 @@ def test_the_looks_are_written_as_one_picture(tmp_path: Path) -> None:
     with Image.open(sheet) as picture:
         assert picture.width > 900
         assert picture.height > 600
+    written = sheet.read_bytes()
+    again = CliRunner().invoke(cli.app, ["looks", "--sheet", str(sheet)])
+    assert again.exit_code == 2
+    assert "looks.png exists" in again.stderr.replace("\n", "")
+    assert CliRunner().invoke(cli.app, ["looks", "--sheet", str(sheet), "--overwrite"]).exit_code == 0
+    assert sheet.read_bytes() == written
     wrong = CliRunner().invoke(cli.app, ["looks", "--sheet", str(tmp_path / "looks.doc")])
     assert wrong.exit_code == 2
     assert "name a .png or .jpg file" in wrong.stderr

@@ -157,7 +157,38 @@ def test_what_it_does_not_know_is_told_in_a_line_and_at_once_however_long_it_is(
         ("a lion, Black-and-White", "a, Black and White, oil painting"),
         ("ink", "ink, ink drawing"),
         ("", "oil painting"),
+        ("a castle, woodcut, no neon", "a, woodcut"),
+        ("woodcut without any Stained  Glass, not sepia", "woodcut"),
+        ("woodcut, no colors", "woodcut, no colors"),
+        ("a castle, no neon", "a, oil painting"),
+        ("a golden retriever and a black cat, woodcut", "a and a, woodcut"),
+        ("a black and white cat, woodcut", "a black and white, woodcut"),
+        ("a black ink drawing, golden", "a black ink drawing, golden"),
     ],
 )
 def test_what_it_reads_of_a_prompt(prompt: str, understood: str) -> None:
     assert built_in_vocabulary().understood(prompt) == understood
+
+
+def test_words_of_the_negative_prompt_that_it_does_not_know_are_named() -> None:
+    settings = replace(DRAFT, prompt="woodcut", negative_prompt="blurry, sepia", guidance_scale=2)
+    advice = painter_named("diffusion").advice(settings)
+    assert advice.startswith("The built-in model does not know: blurry. ")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("watercolour and ink drawing", "The prompt names watercolour and ink drawing: "),
+        ("a neon woodcut, as a comic", "The prompt names neon, woodcut and comic: "),
+        ("a wood engraving, vintage engraving", "The prompt names woodcut and etching: "),
+    ],
+)
+def test_of_several_looks_it_says_that_it_knows_one_at_a_time(prompt: str, told: str) -> None:
+    advice = built_in_vocabulary().advice(prompt)
+    assert advice.startswith(f"{told}the built-in model knows one look at a time.")
+
+
+@pytest.mark.parametrize("prompt", ["a wood engraving", "oil on canvas, no neon", "van gogh"])
+def test_a_prompt_of_one_look_gets_no_advice(prompt: str) -> None:
+    assert built_in_vocabulary().advice(prompt) == ""
