@@ -186,7 +186,8 @@ def tells_of_memory(error: Exception) -> bool:
     those of libraries.
     """
     told = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
+    typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return typed or any(words in str(error) for words in told)
 
 
 def spare_host_bytes() -> int:

@@ -212,7 +212,7 @@ class _Sampling:
         if not np.isfinite(picture).all():
             raise ModelUnavailableError(
                 f"Frame {self._request.frame} came out as no picture: numbers of the model or of "
-                "its VAE overflow. Lower what is extreme, such as the weight of a word or of a LoRA; "
+                "its VAE overflow. Lower what is extreme, such as the weight of a word or LoRA; "
                 "otherwise choose another VAE, or another model."
             )
         return picture

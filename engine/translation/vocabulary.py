@@ -19,7 +19,7 @@ _PLURALS = (("s", ""), ("es", ""), ("ies", "y"))
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
 """What "ink" leaves unsaid where it stands for an ink drawing."""
 _REFUSALS = r"(?:no|not|without)(?:\s+(?:an?|any))?"
-_COLORS = frozenset("black white red blue green violet golden grey gray".split())
+_COLORS = frozenset({"black", "white", "red", "blue", "green", "violet", "golden", "grey", "gray"})
 """Words of phrases such as "black ink drawing", which "a black cat" does not mean."""
 
 
@@ -110,8 +110,8 @@ class Vocabulary:
         if named:
             *others, last = (look.name for look in named)
             return (
-                f"The prompt names {', '.join(others)} and {last}: the built-in model knows one look "
-                "at a time."
+                f"The prompt names {', '.join(others)} and {last}: the built-in model knows one "
+                "look at a time."
             )
         if look := self._half_named(prompt):
             return f"The prompt is taken to ask for {_with_article(look.name)}."
@@ -157,8 +157,10 @@ class Vocabulary:
 
     @cached_property
     def _phrases(self) -> Mapping[str, Look | None]:
-        """What asks for something, as `_spoken` has it, the longest first; with its look, if any."""
-        told = {_spoken(phrase): None for each in self.modifiers for phrase in each.phrases}
+        """What asks for something, as `_spoken` has it, the longest first; with its look."""
+        told: dict[str, Look | None] = {
+            _spoken(phrase): None for each in self.modifiers for phrase in each.phrases
+        }
         told |= {_spoken(phrase): look for look in self.looks for phrase in look.phrases}
         return dict(sorted(told.items(), key=lambda item: -len(item[0])))
 
@@ -169,8 +171,8 @@ class Vocabulary:
         return re.compile(rf"(?<![^\W_]){_REFUSALS}\s+(?:{'|'.join(phrases)})(?![^\W_])", re.I)
 
     def _named(self, prompt: str) -> list[Look]:
-        """The looks that it asks for by name, in its order. The longest name counts: wood engravings
-        are no engravings.
+        """The looks that it asks for by name, in its order. The longest name counts: a wood
+        engraving is no engraving.
         """
         spoken = _spoken(prompt)
         places: dict[Look, int] = {}

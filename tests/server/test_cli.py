@@ -45,10 +45,11 @@ def test_the_looks_are_written_as_one_picture(tmp_path: Path) -> None:
         assert picture.width > 900
         assert picture.height > 600
     written = sheet.read_bytes()
-    again = CliRunner().invoke(cli.app, ["looks", "--sheet", str(sheet)])
+    replacing = ["looks", "--sheet", str(sheet), "--overwrite"]
+    again = CliRunner().invoke(cli.app, replacing[:-1])
     assert again.exit_code == 2
     assert "looks.png exists" in again.stderr.replace("\n", "")
-    assert CliRunner().invoke(cli.app, ["looks", "--sheet", str(sheet), "--overwrite"]).exit_code == 0
+    assert CliRunner().invoke(cli.app, replacing).exit_code == 0
     assert sheet.read_bytes() == written
     wrong = CliRunner().invoke(cli.app, ["looks", "--sheet", str(tmp_path / "looks.doc")])
     assert wrong.exit_code == 2

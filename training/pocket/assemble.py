@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 from training.pocket.looks import vocabulary_table
-from training.pocket.models import new_scheduler
 
 _INDEX = {
     "_class_name": "StableDiffusionControlNetPipeline",
@@ -27,10 +26,9 @@ _INDEX = {
 
 
 def assemble(vae: Path, model: Path, target: Path) -> None:
-    for part in ("text_encoder", "tokenizer", "unet", "controlnet"):
+    for part in ("text_encoder", "tokenizer", "unet", "controlnet", "scheduler"):
         shutil.copytree(model / part, target / part, dirs_exist_ok=True)
     shutil.copytree(vae, target / "vae", dirs_exist_ok=True)
-    new_scheduler().save_pretrained(target / "scheduler")
     (target / "model_index.json").write_text(json.dumps(_INDEX, indent=2) + "\n", "utf-8")
     (target / "looks.json").write_text(vocabulary_table() + "\n", "utf-8")
 

@@ -24,6 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.pocket.fast import quicken
 from training.pocket.looks import LOOKS, captions, idle_captions
 from training.pocket.models import (
+    SNR_FACTOR,
     new_controlnet,
     new_scheduler,
     new_text_encoder,
@@ -45,7 +46,7 @@ from training.pocket.stepping import Step, Weights
 from training.pocket.tokenizer import write_tokenizer
 
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
-FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 250
+FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 300
 """Painting starts from a photograph that is noised to a time from this one on (SDEdit)."""
 COARSEST = 4
 """Windows begin at whole cells of the U-Net's coarsest level, as pictures do in use: so the model
@@ -53,6 +54,10 @@ knows where in their 32 pixels the patterns of looks are.
 """
 CAPTIONS_EACH = 64
 PEAK_RATE = 6e-4
+LARGEST_WEIGHT = 5.0
+"""Of the error of x0, which otherwise has the signal-to-noise ratio for a weight (Hang et al. 2023,
+min-SNR): the steps that decide what is painted are those with little signal.
+"""
 _LOG_EVERY_STEPS = 500
 _CELL = 8
 _SAVE_EVERY_SECONDS = 120.0
@@ -110,11 +115,14 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     networks = _networks(tokenizer, options.init_from, device)
     weights = Weights(networks.all, PEAK_RATE)
+    scheduler = new_scheduler(options.snr_factor)
+    scheduler.save_pretrained(options.target / "scheduler")
     state = options.target.with_suffix(".state")
     done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
     torch.manual_seed(int(done["steps"]))
     bank = fill_bank(options, tokenizer, device, seed=int(done["steps"]))
-    _run(networks, weights, bank, done, options, state)
+    loss_of = PaintingLoss(networks, scheduler.alphas_cumprod.to(device))
+    _run(loss_of, weights, bank, done, options, state)
     weights.put_average()
     networks.save(options.target)
 
@@ -174,15 +182,17 @@ def tokens_of(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
 
 
 class PaintingLoss:
-    """Mean squared error of the predicted v (Salimans and Ho 2022).
+    """Weighted squared error of the predicted v (Salimans and Ho 2022); `signal` is abar by time.
 
     Where painting begins with the photograph F at time s, DDIM goes in a straight line to the
     painting P: its x_t hold P and the noise e + sqrt(abar_s / (1 - abar_s)) (F - P).
     """
 
-    def __init__(self, networks: Networks, device: torch.device) -> None:
+    def __init__(self, networks: Networks, signal: Tensor) -> None:
         self.networks = networks
-        self.signal = new_scheduler().alphas_cumprod.to(device)
+        self.signal = signal
+        ratio = signal / (1 - signal)
+        self.weight = ratio.clamp(max=LARGEST_WEIGHT) / (ratio + 1)
 
     def __call__(
         self,
@@ -207,7 +217,8 @@ class PaintingLoss:
         predicted = self._predict(
             noisy.to(self.networks.unet.dtype), t.flatten(), edges, tokens, steered
         )
-        loss: Tensor = (predicted.float() - (keep * noise - blend * painting)).square().mean()
+        error = predicted.float() - (keep * noise - blend * painting)
+        loss: Tensor = (self.weight[t] * error.square()).mean()
         return loss
 
     def _predict(
@@ -231,14 +242,13 @@ class PaintingLoss:
 
 
 def _run(
-    networks: Networks,
+    loss_of: PaintingLoss,
     weights: Weights,
     bank: Bank,
     done: dict[str, float],
     options: argparse.Namespace,
     state: Path,
 ) -> None:
-    loss_of = PaintingLoss(networks, bank.latents.device)
     number, before = int(done["steps"]), done["seconds"]
     start = saved = time.monotonic()
     for phase in PHASES:
@@ -331,4 +341,5 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=int, default=4000)
     parser.add_argument("--looks-per-crop", type=int, default=8)
     parser.add_argument("--init-from", type=Path)
+    parser.add_argument("--snr-factor", type=float, default=SNR_FACTOR)
     train(parser.parse_args())

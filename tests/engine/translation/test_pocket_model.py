@@ -62,7 +62,7 @@ def test_the_higher_the_strength_the_further_from_the_source(paint: Paint, photo
     source = photo(96, 128)
 
     def distance(strength: float) -> float:
-        painted = paint(replace(DRAFT, prompt="a pencil drawing", strength=strength))
+        painted = paint(replace(DRAFT, prompt="an oil painting", strength=strength))
         return float(np.abs(painted - source).mean())
 
     assert distance(0.2) < distance(0.5) < distance(0.8)

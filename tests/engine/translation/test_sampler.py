@@ -121,7 +121,7 @@ def test_equal_frames_do_not_drift_over_twenty_key_frames(
 ) -> None:
     """Though each takes its texture from the one before it alone: the anchor is out of sight."""
     settings = replace(pocket_settings, steps=4, controlnet="")
-    source = smooth(photo(64, 64), 1)
+    source = smooth(photo(96, 96), 1)
     shot.paint(source, settings)
     shot.paint(source, settings)
     for _ in range(18):
