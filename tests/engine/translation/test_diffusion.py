@@ -281,16 +281,26 @@ def test_a_hub_name_without_a_connection_is_named(
         paint(replace(settings, model="owner/name"))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+        torch.OutOfMemoryError(),
+        MemoryError(),
+    ],
+    ids=repr,
+)
 def test_too_little_memory_is_said_with_the_size(
     painter: DiffusionPainter,
     paint: Paint,
     settings: TranslationSettings,
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     paint(settings)
 
     def no_memory(*_args: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+        raise error
 
     model: Any = painter._loaded and painter._loaded.model
     monkeypatch.setattr(model.vae, "encode", no_memory)
