@@ -264,11 +264,15 @@ def looks(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that picture.")] = False,
 ) -> None:
     """List the looks that a prompt can ask for, and all the words for each."""
-    from server.commands.looks import list_looks, write_sheet
+    from server.commands.looks import check_sheet, list_looks, write_sheet
 
+    if sheet is not None:
+        check_sheet(sheet, overwrite=overwrite)
+    elif overwrite:
+        raise InvalidValueError("--overwrite does nothing without --sheet: name the picture.")
     list_looks()
     if sheet is not None:
-        write_sheet(sheet, overwrite=overwrite)
+        write_sheet(sheet)
 
 
 @app.command()

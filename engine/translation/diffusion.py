@@ -106,7 +106,11 @@ class DiffusionPainter:
         vocabulary = vocabulary_of(settings.model)
         if vocabulary is None:
             return ""
-        return vocabulary.advice(settings.prompt, settings.negative_prompt)
+        guidance_scale = settings.guidance_scale or vocabulary.guidance_scale
+        is_negative_used = guidance_scale != 1
+        return vocabulary.advice(
+            settings.prompt, settings.negative_prompt if is_negative_used else ""
+        )
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()

@@ -42,10 +42,10 @@ def weighted_parts(prompt: str) -> tuple[Part, ...]:
         else:
             is_escaped = len(piece) == 2 and piece.startswith("\\")
             groups[-1].parts.append(Part(piece[1:] if is_escaped else piece))
-    while len(groups) > 1:
-        unclosed = groups.pop()
-        groups[-1].parts += [Part(unclosed.opening), *unclosed.parts]
-    return _joined(groups[0].parts)
+    closed, *unclosed = groups
+    for group in unclosed:
+        closed.parts += [Part(group.opening), *group.parts]
+    return _joined(closed.parts)
 
 
 def plain_text(prompt: str) -> str:

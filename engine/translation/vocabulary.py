@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import groupby
 from pathlib import Path
 
 from engine.translation.model_files import POCKET, pocket_folder
@@ -13,14 +14,36 @@ from engine.translation.prompt import Part, plain_text, weighted_parts
 _EXAMPLES = 3
 _LISTED, _LONGEST = 12, 24
 _WORD = re.compile(r"[^\W_]+")
+_PHRASE_ENDS = re.compile(r"[,;.]")
 _FIRST_OF_TWO = re.compile(r"(?<![^\W_])([^\W_]+)(?:\s+|[-\u2010\u2011\u2013])(?=([^\W_]+))")
 """Apart by blanks, a hyphen or a dash."""
+_SPELLINGS = (
+    (re.compile(r"\bb\s*[&/+]\s*w\b", re.I), "black and white"),
+    (re.compile("&"), " and "),
+)
 _PLURALS = (("s", ""), ("es", ""), ("ies", "y"))
 _WORKS = frozenset({"drawing", "painting", "sketch", "print"})
-"""What "ink" leaves unsaid where it stands for an ink drawing."""
-_REFUSALS = r"(?:no|not|without)(?:\s+(?:an?|any))?"
-_COLORS = frozenset({"black", "white", "red", "blue", "green", "violet", "golden", "grey", "gray"})
-"""Words of phrases such as "black ink drawing", which "a black cat" does not mean."""
+_MATERIALS = frozenset({"ink", "pencil", "graphite", "chalk", "oil"})
+"""Where one stands without a work, it is meant for one: "ink" for an ink drawing."""
+_REFUSING = frozenset(
+    {"no", "not", "without", "less", "never", "neither", "don", "isn", "instead", "rather"}
+)
+"""From such a word on a phrase says what is not to be, until it goes on otherwise."""
+_GOING_ON = frozenset({"but", "as", "in", "with", "like"})
+_FILLING = frozenset(
+    {"a", "an", "the", "any", "all", "of", "than", "too", "very", "so", "more", "t"}
+)
+_COLORS = frozenset(
+    {"black", "white", "red", "blue", "brown", "violet", "golden", "copper", "grey", "gray"}
+)
+"""Colours that the model knows and paints everything in: of "a black cat" it knows no cat."""
+_SHADES = frozenset({"light", "dark", "pale", "bright"})
+_OF_ALL = frozenset(
+    {"photo", "photograph", "picture", "film", "image", "tone", "tones"}
+) | frozenset({"sunlight", "sunset", "sunrise", "glow", "morning", "evening"})
+"""What is not known either, but whose colour is that of the whole picture."""
+_JOINING = frozenset({"and", "or"})
+_MOST_COLORS = 8
 
 
 @dataclass(frozen=True)
@@ -46,78 +69,113 @@ class Vocabulary:
     """What suits the model."""
 
     def understood(self, prompt: str) -> str:
-        """The prompt without the words that the model does not know, and with a look in any case:
-        without one it was taught to give the photograph back.
+        """The prompt as `known` has it, and with a look in any case: without one the model was
+        taught to give the photograph back.
         """
         known = self.known(prompt)
-        plain = plain_text(known)
-        if self._named(plain):
+        named, half_named = self._looks_of(known)
+        if named:
             return known
-        look = self._half_named(plain) or self.looks[0]
+        look = next(iter([*half_named, *self.looks]))
         return f"{known}, {look.name}" if known else look.name
 
     def known(self, prompt: str) -> str:
-        """The prompt without the words that the model does not know, and without "no neon": it was
-        never taught what is not to be.
+        """The prompt without what asks for nothing: words that the model does not know, the colours
+        of such things, and what is not to be, since it was never taught what "no" means.
         """
-        phrases: list[list[Part]] = [[]]
-        for part in weighted_parts(self._in_known_forms(prompt)):
-            texts = self._refused.sub(" ", part.text).split(",")
-            first, *others = (Part(" ".join(self._sorted(text)[0]), part.weight) for text in texts)
-            phrases[-1].append(first)
-            phrases += [[other] for other in others]
-        spoken = (" ".join(_written(part) for part in phrase if part.text) for phrase in phrases)
-        return ", ".join(phrase for phrase in spoken if phrase)
-
-    def _unknown(self, prompt: str) -> list[str]:
-        plain = self._refused.sub(" ", plain_text(self._in_known_forms(prompt)))
-        return [word for phrase in plain.split(",") for word in self._sorted(phrase)[1]]
-
-    def _sorted(self, text: str) -> tuple[list[str], list[str]]:
-        """The words of a phrase that ask for something, and those that the model does not know."""
-        words = _WORD.findall(text)
-        known: list[str] = []
-        unknown: list[str] = []
-        for index, word in enumerate(words):
-            is_known = self._knows(word) and not self._is_of_a_thing(words, index)
-            (known if is_known else unknown).append(word)
-        return known, unknown
-
-    def _is_of_a_thing(self, words: Sequence[str], index: int) -> bool:
-        """Whether the word is the colour of what comes next, which the model does not know."""
-        until_here, thing = words[max(0, index - 4) : index + 1], words[index + 1 : index + 2]
-        if not thing or self._knows(thing[0]) or words[index].casefold() not in _COLORS:
-            return False
-        spoken = _spoken(" ".join(until_here))
-        longer = (phrase for phrase in self._phrases if " " in phrase.strip())
-        return not any(spoken.endswith(phrase) for phrase in longer)
+        return self._read(prompt).known
 
     def advice(self, prompt: str, negative_prompt: str = "") -> str:
         """What of the prompts is not understood, for their author; empty where all is."""
-        words = dict.fromkeys([*self._unknown(prompt), *self._unknown(negative_prompt)])
-        unknown = f"The built-in model does not know: {_listed(words)}." if words else ""
-        known = plain_text(self.known(prompt))
-        named = self._named(known)
-        instead = "" if len(named) == 1 else self._told_instead(known, named)
-        if not (unknown or instead):
-            return ""
+        read, negative = self._read(prompt), self._read(negative_prompt)
+        named, half_named = self._looks_of(read.known)
+        facts = []
+        if unknown := dict.fromkeys([*read.unknown, *negative.unknown]):
+            facts.append(f"The built-in model does not know: {_listed(unknown)}.")
+        if read.colors:
+            facts.append(f"It leaves out the colours of things: {_listed(read.colors)}.")
+        if read.refused:
+            facts.append(
+                f"The built-in model cannot be told what not to paint: {_listed(read.refused)} is "
+                "left out."
+            )
+        if len(named) + len(half_named) != 1 or half_named:
+            facts.append(self._told_instead([*named, *half_named]))
+        elif not unknown:
+            return " ".join(facts)
         *examples, last = (look.name for look in self.looks[1 : 1 + _EXAMPLES])
         more = f"`inbetween looks` lists all looks, such as {', '.join(examples)} and {last}."
-        return " ".join(fact for fact in (unknown, instead, more) if fact)
+        return " ".join([*facts, more])
 
-    def _told_instead(self, prompt: str, named: Sequence[Look]) -> str:
-        """Where it does not name one look."""
-        if named:
-            *others, last = (look.name for look in named)
+    def _read(self, prompt: str) -> "_Reading":
+        read = _Reading()
+        for phrase in _phrases_of(self._in_known_forms(prompt)):
+            words = [part.text.casefold() for part in phrase]
+            known: list[Part] = []
+            index = 0
+            while index < len(words):
+                if end := self._end_of_refusal(words, index):
+                    read.refused.append(" ".join(words[index:end]))
+                elif end := self._end_of_colors(words, index):
+                    read.colors.extend(word for word in words[index:end] if word not in _JOINING)
+                else:
+                    end = index + 1
+                    if words[index] in self.words:
+                        known.append(phrase[index])
+                    else:
+                        read.unknown.append(phrase[index].text)
+                index = end
+            if known:
+                read.phrases.append(known)
+        return read
+
+    def _end_of_refusal(self, words: Sequence[str], begin: int) -> int:
+        """Where what is not to be ends, as in "no neon"; 0 where nothing is refused, or the words
+        ask for something themselves, as "no colors" does.
+        """
+        if words[begin] not in _REFUSING:
+            return 0
+        rest = tuple(words[begin : begin + 4])
+        if any(rest[: len(phrase)] == phrase for phrase in self._asking_refusals):
+            return 0
+        is_told = False
+        for end in range(begin + 1, len(words)):
+            if words[end] == "but" or (is_told and words[end] in _GOING_ON):
+                return end
+            is_told |= words[end] not in _GOING_ON | _FILLING
+        return len(words)
+
+    @cached_property
+    def _asking_refusals(self) -> frozenset[tuple[str, ...]]:
+        phrases = (tuple(phrase.split()) for look in self.modifiers for phrase in look.phrases)
+        return frozenset(phrase for phrase in phrases if phrase[0] in _REFUSING)
+
+    def _end_of_colors(self, words: Sequence[str], begin: int) -> int:
+        """Where the colours of something end that the model does not know; 0 without such."""
+        end = begin
+        if words[begin] in _SHADES and words[begin + 1 : begin + 2] and words[begin + 1] in _COLORS:
+            end += 1
+        while end < min(len(words), begin + _MOST_COLORS) and (
+            words[end] in _COLORS or (end > begin and words[end] in _JOINING)
+        ):
+            end += 1
+        thing = words[end] if begin < end < len(words) else None
+        is_unknown = thing is not None and thing not in self.words and thing not in _OF_ALL
+        return end if is_unknown else 0
+
+    def _told_instead(self, looks: Sequence[Look]) -> str:
+        """Where the prompt does not name one look: it says half, or none, or several."""
+        if not looks:
             return (
-                f"The prompt names {', '.join(others)} and {last}: the built-in model knows one "
-                "look at a time."
+                "The prompt names no look that the built-in model knows: it paints "
+                f"{_with_article(self.looks[0].name)}."
             )
-        if look := self._half_named(prompt):
-            return f"The prompt is taken to ask for {_with_article(look.name)}."
+        if len(looks) == 1:
+            return f"The prompt is taken to ask for {_with_article(looks[0].name)}."
+        *others, last = (look.name for look in looks)
         return (
-            "The prompt names no look that the built-in model knows: it paints "
-            f"{_with_article(self.looks[0].name)}."
+            f"The prompt names {', '.join(others)} and {last}: the built-in model knows one look "
+            "at a time."
         )
 
     def _in_known_forms(self, text: str) -> str:
@@ -128,9 +186,11 @@ class Vocabulary:
         def joined(pair: re.Match[str]) -> str:
             first, second = pair.groups()
             whole = self._in_singular(first + second)
-            is_meant = self._is_look(whole) or (self._knows(whole) and not self._knows(first))
-            return first if is_meant else pair[0]
+            both = self._knows(first) and self._knows(second)
+            return first if self._is_look(whole) or (self._knows(whole) and not both) else pair[0]
 
+        for spelling, usual in _SPELLINGS:
+            text = spelling.sub(usual, text)
         text = _FIRST_OF_TWO.sub(joined, text)
         return _WORD.sub(lambda word: self._in_singular(word[0]), text)
 
@@ -156,40 +216,60 @@ class Vocabulary:
         return word.casefold() in self.words
 
     @cached_property
-    def _phrases(self) -> Mapping[str, Look | None]:
-        """What asks for something, as `_spoken` has it, the longest first; with its look."""
-        told: dict[str, Look | None] = {
-            _spoken(phrase): None for each in self.modifiers for phrase in each.phrases
-        }
-        told |= {_spoken(phrase): look for look in self.looks for phrase in look.phrases}
-        return dict(sorted(told.items(), key=lambda item: -len(item[0])))
+    def _names(self) -> Sequence[tuple[str, Look]]:
+        """All names of looks as `_spoken` has them, the longest first."""
+        names = [(_spoken(phrase), look) for look in self.looks for phrase in look.phrases]
+        return sorted(names, key=lambda name: -len(name[0]))
 
-    @cached_property
-    def _refused(self) -> re.Pattern[str]:
-        """Such as "no neon"; but "no colors" asks for something."""
-        phrases = (r"\s+".join(phrase.split()) for phrase in self._phrases)
-        return re.compile(rf"(?<![^\W_]){_REFUSALS}\s+(?:{'|'.join(phrases)})(?![^\W_])", re.I)
-
-    def _named(self, prompt: str) -> list[Look]:
-        """The looks that it asks for by name, in its order. The longest name counts: a wood
-        engraving is no engraving.
+    def _looks_of(self, known: str) -> tuple[list[Look], list[Look]]:
+        """The looks that are named, in their order, and those of which half is said. The longest
+        name counts: a wood engraving is no engraving.
         """
-        spoken = _spoken(prompt)
+        spoken = _spoken(plain_text(known))
         places: dict[Look, int] = {}
-        for phrase, look in self._phrases.items():
-            if look and phrase in spoken:
-                places.setdefault(look, spoken.index(phrase))
-                spoken = spoken.replace(phrase, " " * len(phrase))
-        return sorted(places, key=places.__getitem__)
+        for name, look in self._names:
+            if name in spoken:
+                places.setdefault(look, spoken.index(name))
+                spoken = spoken.replace(name, " " * len(name))
+        named = sorted(places, key=places.__getitem__)
+        materials = [word for word in dict.fromkeys(spoken.split()) if word in _MATERIALS]
+        half_named = dict.fromkeys(self._look_in(material) for material in materials)
+        return named, [look for look in half_named if look not in named]
 
-    def _half_named(self, prompt: str) -> Look | None:
-        """The look of which the prompt says half, as in "ink"."""
-        words = _spoken(prompt).split()
-        for look in self.looks:
-            for begin, *rest in (phrase.casefold().split() for phrase in look.phrases):
-                if begin in words and len(rest) == 1 and rest[0] in _WORKS:
-                    return look
-        return None
+    def _look_in(self, material: str) -> Look:
+        return next(
+            look
+            for look in self.looks
+            for begin, *rest in (phrase.split() for phrase in look.phrases)
+            if begin == material and len(rest) == 1 and rest[0] in _WORKS
+        )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What of a prompt asks for something, and what is left out of it."""
+
+    phrases: list[list[Part]] = field(default_factory=list)
+    """The words that are known."""
+    unknown: list[str] = field(default_factory=list)
+    colors: list[str] = field(default_factory=list)
+    """Of what is unknown."""
+    refused: list[str] = field(default_factory=list)
+    """What is not to be."""
+
+    @property
+    def known(self) -> str:
+        return ", ".join(_written(phrase) for phrase in self.phrases)
+
+
+def _phrases_of(prompt: str) -> list[list[Part]]:
+    """Its words with their weights, from comma to comma."""
+    phrases: list[list[Part]] = [[]]
+    for part in weighted_parts(prompt):
+        first, *others = _PHRASE_ENDS.split(part.text)
+        phrases[-1] += [Part(word, part.weight) for word in _WORD.findall(first)]
+        phrases += [[Part(word, part.weight) for word in _WORD.findall(text)] for text in others]
+    return phrases
 
 
 def vocabulary_of(model: str) -> Vocabulary | None:
@@ -235,10 +315,17 @@ def _with_article(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
-def _written(part: Part) -> str:
+def _written(phrase: Iterable[Part]) -> str:
+    return " ".join(
+        _weighted(" ".join(part.text for part in parts), weight)
+        for weight, parts in groupby(phrase, key=lambda part: part.weight)
+    )
+
+
+def _weighted(text: str, weight: float) -> str:
     """In figures without an exponent, which no prompt has."""
-    weight = f"{part.weight:.4f}".rstrip("0").rstrip(".")
-    return part.text if part.weight == 1 else f"({part.text}:{weight})"
+    figures = f"{weight:.4f}".rstrip("0").rstrip(".")
+    return text if weight == 1 else f"({text}:{figures})"
 
 
 def _spoken(text: str) -> str:

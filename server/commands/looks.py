@@ -31,16 +31,21 @@ def list_looks() -> None:
             _print(painter.modifiers)
 
 
-def write_sheet(path: Path, *, overwrite: bool) -> None:
-    """Writes one picture with a small painting in every look, its name below.
-
-    Raises InvalidValueError for a file that is no picture by its name or is there already, unless
-    `overwrite` is set, and StorageError.
+def check_sheet(path: Path, *, overwrite: bool) -> None:
+    """Raises InvalidValueError for a file that is no picture by its name, or is there already and
+    not to be replaced.
     """
     if path.suffix.casefold() not in (".png", ".jpg", ".jpeg"):
         raise InvalidValueError(f"--sheet is {path}: name a .png or .jpg file.")
     if path.exists() and not overwrite:
-        raise InvalidValueError(f"{path} exists: choose another name, or --overwrite.")
+        raise InvalidValueError(f"{path} exists: choose another name or allow to overwrite it.")
+
+
+def write_sheet(path: Path) -> None:
+    """Writes one picture with a small painting in every look, its name below.
+
+    Raises StorageError.
+    """
     described = describe_painters()
     looks = [look for painter in described for look in (*painter.looks, *painter.modifiers)]
     with storage_errors(path):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -47,7 +47,9 @@ from training.pocket.tokenizer import write_tokenizer
 
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
 FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 300
-"""Painting starts from a photograph that is noised to a time from this one on (SDEdit)."""
+"""Painting starts from a photograph that is noised to a time from this one on (SDEdit). Before it
+noise hides nothing, and v, which is in proportion to what the noise hides, would grow.
+"""
 COARSEST = 4
 """Windows begin at whole cells of the U-Net's coarsest level, as pictures do in use: so the model
 knows where in their 32 pixels the patterns of looks are.
@@ -115,8 +117,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     networks = _networks(tokenizer, options.init_from, device)
     weights = Weights(networks.all, PEAK_RATE)
-    scheduler = new_scheduler(options.snr_factor)
-    scheduler.save_pretrained(options.target / "scheduler")
+    scheduler = _scheduler(options.target / "scheduler", options.snr_factor)
     state = options.target.with_suffix(".state")
     done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
     torch.manual_seed(int(done["steps"]))
@@ -314,6 +315,14 @@ def _tokenizer(folder: Path, init_from: Path | None) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
+def _scheduler(folder: Path, snr_factor: float) -> DDIMScheduler:
+    """The one that the work so far was done with, or a new one."""
+    if not folder.exists():
+        new_scheduler(snr_factor).save_pretrained(folder)
+    found: DDIMScheduler = DDIMScheduler.from_pretrained(folder)
+    return found
+
+
 def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.device) -> Networks:
     made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
     if init_from:
@@ -341,5 +350,7 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=int, default=4000)
     parser.add_argument("--looks-per-crop", type=int, default=8)
     parser.add_argument("--init-from", type=Path)
-    parser.add_argument("--snr-factor", type=float, default=SNR_FACTOR)
+    parser.add_argument(
+        "--snr-factor", type=float, default=SNR_FACTOR, help="of a model that is begun"
+    )
     train(parser.parse_args())

@@ -17,7 +17,7 @@ from engine.translation import model_files
 from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
 from engine.translation.painter import PaintRequest
 from engine.translation.painters import painter_named, recipe_of
-from engine.translation.vocabulary import built_in_vocabulary
+from engine.translation.vocabulary import _COLORS, built_in_vocabulary
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
@@ -159,36 +159,84 @@ def test_what_it_does_not_know_is_told_in_a_line_and_at_once_however_long_it_is(
         ("", "oil painting"),
         ("a castle, woodcut, no neon", "a, woodcut"),
         ("woodcut without any Stained  Glass, not sepia", "woodcut"),
+        ("woodcut, not too dark, no bright neon or sepia", "woodcut"),
+        ('woodcut, no "neon", no (neon:1.2), no-neon', "woodcut"),
+        ("a street without people in oil", "a in oil, oil painting"),
+        ("not a photo but a woodcut", "but a woodcut"),
+        ("oil painting instead of woodcut", "oil painting"),
         ("woodcut, no colors", "woodcut, no colors"),
         ("a castle, no neon", "a, oil painting"),
+        ("a lion, no ink", "a, oil painting"),
         ("a golden retriever and a black cat, woodcut", "a and a, woodcut"),
-        ("a black and white cat, woodcut", "a black and white, woodcut"),
+        ("(black:1.2) cat, woodcut", "woodcut"),
+        ("a black and tan dog, a black and white cat, woodcut", "a, a, woodcut"),
+        ("a brown bear, a light blue shirt, woodcut", "a, a, woodcut"),
+        ("golden sunlight, a black and white photo, woodcut", "golden, a black and white, woodcut"),
+        ("b&w woodcut, grey scale", "black and white woodcut, greyscale"),
         ("a black ink drawing, golden", "a black ink drawing, golden"),
+        ("(a nice:1.2) (cold light:1.3), woodcut", "(a:1.2) (cold light:1.3), woodcut"),
+        ("a line of trees", "a line of, oil painting"),
     ],
 )
 def test_what_it_reads_of_a_prompt(prompt: str, understood: str) -> None:
     assert built_in_vocabulary().understood(prompt) == understood
 
 
-def test_words_of_the_negative_prompt_that_it_does_not_know_are_named() -> None:
-    settings = replace(DRAFT, prompt="woodcut", negative_prompt="blurry, sepia", guidance_scale=2)
-    advice = painter_named("diffusion").advice(settings)
-    assert advice.startswith("The built-in model does not know: blurry. ")
+def test_words_of_the_negative_prompt_that_it_does_not_know_are_named_where_it_acts() -> None:
+    negative = replace(DRAFT, prompt="woodcut", negative_prompt="blurry, sepia")
+    painter = painter_named("diffusion")
+    told = painter.advice(replace(negative, guidance_scale=2))
+    assert told.startswith("The built-in model does not know: blurry. ")
+    assert painter.advice(negative) == ""
 
 
 @pytest.mark.parametrize(
     ("prompt", "told"),
     [
-        ("watercolour and ink drawing", "The prompt names watercolour and ink drawing: "),
-        ("a neon woodcut, as a comic", "The prompt names neon, woodcut and comic: "),
-        ("a wood engraving, vintage engraving", "The prompt names woodcut and etching: "),
+        ("watercolour and ink drawing", "watercolour and ink drawing"),
+        ("ink and watercolour", "watercolour and ink drawing"),
+        ("a neon woodcut, as a comic", "neon, woodcut and comic"),
+        ("a wood engraving, vintage engraving", "woodcut and etching"),
     ],
 )
 def test_of_several_looks_it_says_that_it_knows_one_at_a_time(prompt: str, told: str) -> None:
     advice = built_in_vocabulary().advice(prompt)
-    assert advice.startswith(f"{told}the built-in model knows one look at a time.")
+    assert advice.startswith(f"The prompt names {told}: the built-in model knows one look at a")
 
 
-@pytest.mark.parametrize("prompt", ["a wood engraving", "oil on canvas, no neon", "van gogh"])
+def test_what_is_left_out_is_told() -> None:
+    assert (
+        built_in_vocabulary()
+        .advice("a black cat, woodcut, no neon")
+        .startswith(
+            "The built-in model does not know: cat. It leaves out the colours of things: black. "
+            "The built-in model cannot be told what not to paint: no neon is left out. "
+        )
+    )
+
+
+@pytest.mark.parametrize("prompt", ["a wood engraving", "oil on canvas, no colors", "van gogh"])
 def test_a_prompt_of_one_look_gets_no_advice(prompt: str) -> None:
     assert built_in_vocabulary().advice(prompt) == ""
+
+
+def test_every_colour_that_is_left_out_of_things_is_one_that_it_knows() -> None:
+    assert set(built_in_vocabulary().words) >= _COLORS
+
+
+@pytest.mark.parametrize(
+    ("word", "look", "other"),
+    [
+        ("linocut", "woodcut", "etching"),
+        ("manga", "ink drawing", "pencil drawing"),
+        ("popart", "pop art", "retro poster"),
+        ("mosaic", "stained glass", "comic"),
+    ],
+)
+def test_words_learnt_last_ask_for_their_look(
+    paint: Paint, word: str, look: str, other: str
+) -> None:
+    by_word, by_look, by_other = (
+        paint(replace(DRAFT, prompt=each)) for each in (word, look, other)
+    )
+    assert np.abs(by_word - by_look).mean() < 0.5 * np.abs(by_other - by_look).mean()

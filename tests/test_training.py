@@ -1,0 +1,45 @@
+"""The training of the built-in model: what can be stated without training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from engine.translation.model_files import pocket_folder
+from training.pocket.models import new_scheduler
+from training.pocket.train_diffusion import LARGEST_WEIGHT, Networks, PaintingLoss
+
+
+def signal_to_noise(scheduler: Any) -> torch.Tensor:
+    signal: torch.Tensor = scheduler.alphas_cumprod.double()
+    return signal / (1 - signal)
+
+
+@pytest.mark.parametrize("factor", [4.0, 16.0, 36.0])
+def test_a_schedule_has_as_much_more_signal_as_was_asked_for_at_all_times(factor: float) -> None:
+    ratio = signal_to_noise(new_scheduler(factor)) / signal_to_noise(new_scheduler(1.0))
+    assert torch.allclose(ratio, torch.full_like(ratio, factor), rtol=0.01)
+
+
+def test_what_is_saved_with_a_model_is_the_schedule_it_was_trained_with(tmp_path: Path) -> None:
+    made = new_scheduler(16.0)
+    made.save_pretrained(tmp_path)
+    assert torch.equal(DDIMScheduler.from_pretrained(tmp_path).alphas_cumprod, made.alphas_cumprod)
+
+
+def test_errors_of_x0_weigh_as_the_signal_up_to_a_limit() -> None:
+    """An error of v is one of x0 over the noise's share."""
+    scheduler = new_scheduler()
+    loss = PaintingLoss(Networks(None, None, None), scheduler.alphas_cumprod)
+    noise_share = 1 - scheduler.alphas_cumprod.double()
+    of_x0 = loss.weight.double() / noise_share
+    expected = signal_to_noise(scheduler).clamp(max=LARGEST_WEIGHT)
+    assert torch.allclose(of_x0, expected, rtol=0.01)
+
+
+def test_the_shipped_model_has_a_schedule_that_the_training_knows() -> None:
+    shipped = DDIMScheduler.from_pretrained(pocket_folder() / "scheduler")
+    ratio = signal_to_noise(shipped) / signal_to_noise(new_scheduler(1.0))
+    assert torch.allclose(ratio, ratio[500].expand_as(ratio), rtol=0.01)
