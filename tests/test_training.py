@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from engine.translation.model_files import pocket_folder
 from training.pocket.models import new_scheduler
+from training.pocket.retime import retime
 from training.pocket.train_diffusion import LARGEST_WEIGHT, Networks, PaintingLoss
 
 
@@ -27,6 +28,24 @@ def test_what_is_saved_with_a_model_is_the_schedule_it_was_trained_with(tmp_path
     made = new_scheduler(16.0)
     made.save_pretrained(tmp_path)
     assert torch.equal(DDIMScheduler.from_pretrained(tmp_path).alphas_cumprod, made.alphas_cumprod)
+
+
+def test_a_network_taken_over_to_another_schedule_does_what_it_did_at_the_same_noise() -> None:
+    folder = pocket_folder()
+    before = UNet2DConditionModel.from_pretrained(folder / "unet").float()
+    after = UNet2DConditionModel.from_pretrained(folder / "unet").float()
+    old, new = new_scheduler(1.0), new_scheduler(36.0)
+    retime(after, old, new)
+    torch.manual_seed(0)
+    x, text = torch.randn(1, before.config.in_channels, 16, 16), torch.randn(1, 77, 128)
+    for time in (50, 200, 450):
+        same_noise = (signal_to_noise(new) - signal_to_noise(old)[time]).abs().argmin()
+        with torch.no_grad():
+            wanted = before(x, time, text).sample
+            error = after(x, same_noise, text).sample - wanted
+            without = before(x, same_noise, text).sample - wanted
+        assert error.square().mean() < 0.01 * wanted.square().mean()
+        assert error.square().mean() < 0.1 * without.square().mean()
 
 
 def test_errors_of_x0_weigh_as_the_signal_up_to_a_limit() -> None:

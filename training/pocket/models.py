@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LATENT_CHANNELS = 20
 """Five times those of Stable Diffusion: little pictures need detail more than a simple latent."""
 TEXT_WIDTH = 128
-SNR_FACTOR = 16.0
+SNR_FACTOR = 36.0
 """What is grey in grey, as a face far away, has half the deviation of other latents: by the
 schedule of Stable Diffusion nothing of it comes through the noise from a strength of 0.3 on.
 """

@@ -42,11 +42,12 @@ from training.pocket.pairs import (
     plan_pairs,
     read_pictures,
 )
+from training.pocket.retime import retime
 from training.pocket.stepping import Step, Weights
 from training.pocket.tokenizer import write_tokenizer
 
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
-FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 300
+FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 400
 """Painting starts from a photograph that is noised to a time from this one on (SDEdit). Before it
 noise hides nothing, and v, which is in proportion to what the noise hides, would grow.
 """
@@ -115,9 +116,9 @@ def train(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = _tokenizer(options.target / "tokenizer", options.init_from)
     torch.manual_seed(0)
-    networks = _networks(tokenizer, options.init_from, device)
-    weights = Weights(networks.all, PEAK_RATE)
     scheduler = _scheduler(options.target / "scheduler", options.snr_factor)
+    networks = _networks(tokenizer, options.init_from, scheduler, device)
+    weights = Weights(networks.all, PEAK_RATE)
     state = options.target.with_suffix(".state")
     done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
     torch.manual_seed(int(done["steps"]))
@@ -323,7 +324,9 @@ def _scheduler(folder: Path, snr_factor: float) -> DDIMScheduler:
     return found
 
 
-def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.device) -> Networks:
+def _networks(
+    tokenizer: CLIPTokenizer, init_from: Path | None, scheduler: DDIMScheduler, device: torch.device
+) -> Networks:
     made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
     if init_from:
         for network, trained in (
@@ -332,6 +335,9 @@ def _networks(tokenizer: CLIPTokenizer, init_from: Path | None, device: torch.de
             (made.controlnet, ControlNetModel.from_pretrained(init_from / "controlnet")),
         ):
             take_over(network, trained.state_dict())
+        its_own = DDIMScheduler.from_pretrained(init_from / "scheduler")
+        for network in (made.unet, made.controlnet):
+            retime(network, its_own, scheduler)
     for network in made.all:
         network.to(device).train()
     if device.type == "cuda":
