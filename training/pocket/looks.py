@@ -59,31 +59,33 @@ LOOKS = (
         "oil painting",
         19,
         "oil painting|oil on canvas|painting in oils|thick oil paint|impasto oil painting"
-        "|painted canvas|oil paint|impressionist painting|impressionism|oils",
+        "|painted canvas|oil paint|impressionist painting|impressionism|oils"
+        "|acrylic painting|acrylics",
         finish=filters.in_own_colours,
     ),
     _look(
         "watercolour",
         filters.watercolour,
         "watercolour|watercolor|watercolour painting|watercolor painting|aquarelle"
-        "|watercolour on paper|soft watercolor wash",
+        "|watercolour on paper|soft watercolor wash|gouache|gouache painting",
     ),
     _look(
         "pencil drawing",
         filters.pencil,
-        "pencil drawing|pencil sketch|graphite drawing|graphite sketch|drawn in pencil|sketch",
+        "pencil drawing|pencil sketch|graphite drawing|graphite sketch|drawn in pencil|sketch"
+        "|charcoal|charcoal drawing",
     ),
     _look(
         "ink drawing",
         filters.ink,
         "ink drawing|brush and ink drawing|black ink drawing|pen and ink|line art|manga ink|manga"
-        "|line drawing|lineart",
+        "|line drawing|lineart|ink sketch",
     ),
     _look(
         "woodcut",
         18,
         "woodcut|woodcut print|wood engraving|wood block print|woodblock print|carved wood print"
-        "|woodblock|linocut|linocut print",
+        "|woodblock|linocut|linocut print|ukiyo e|japanese print",
     ),
     _look(
         "etching",
@@ -99,7 +101,8 @@ LOOKS = (
     _look(
         "pastel",
         12,
-        "pastel|pastel drawing|pastel painting|soft pastels|chalk pastel|chalk drawing",
+        "pastel|pastel drawing|pastel painting|soft pastels|chalk pastel|chalk drawing"
+        "|crayon|crayon drawing",
     ),
     _look(
         "comic",
@@ -159,7 +162,7 @@ LOOKS = (
     _look(
         "neon",
         filters.neon,
-        "neon|neon lights|neon sign|glowing neon|cyberpunk neon|cyberpunk|neon outlines",
+        "neon|neon lights|neon sign|glowing neon|cyberpunk neon|cyberpunk|neon outlines|synthwave",
     ),
     _look(
         "blueprint",
@@ -178,7 +181,15 @@ MODIFIERS = (
     Modifier(
         "warm",
         ("warm", "warmer", "golden", "sunny"),
-        ("warm light", "warm colours", "warm colors", "golden hour", "at sunset", "evening sun"),
+        (
+            "warm light",
+            "warm colours",
+            "warm colors",
+            "golden hour",
+            "at sunset",
+            "evening sun",
+            "golden autumn light",
+        ),
         filters.warm,
         "hue",
     ),
@@ -207,6 +218,7 @@ MODIFIERS = (
             "no colors",
             "greyscale",
             "grayscale",
+            "film noir",
         ),
         filters.monochrome,
         "hue",
