@@ -10,7 +10,8 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from engine.translation.model_files import pocket_folder
 from training.pocket.models import new_scheduler
 from training.pocket.retime import retime
-from training.pocket.train_diffusion import LARGEST_WEIGHT, Networks, PaintingLoss
+from training.pocket.stepping import Course, Weights
+from training.pocket.train_diffusion import LARGEST_WEIGHT, Networks, PaintingLoss, _scheduler
 
 
 def signal_to_noise(scheduler: Any) -> torch.Tensor:
@@ -46,6 +47,30 @@ def test_a_network_taken_over_to_another_schedule_does_what_it_did_at_the_same_n
             without = before(x, same_noise, text).sample - wanted
         assert error.square().mean() < 0.01 * wanted.square().mean()
         assert error.square().mean() < 0.1 * without.square().mean()
+
+
+def test_a_training_that_was_ended_goes_on_from_where_it_was(tmp_path: Path) -> None:
+    def begun() -> tuple[Course, Weights]:
+        torch.manual_seed(0)
+        weights = Weights([network := torch.nn.Linear(4, 1)], learning_rate=0.01)
+        course = Course(weights, tmp_path / "linear.state", seconds=0.5)
+        pictures = torch.ones(2, 4, dtype=torch.bfloat16)
+        course.run(0.5, lambda x: network(x).square().mean(), lambda: (pictures,))
+        return course, weights
+
+    first, trained = begun()
+    first.stop()
+    assert first.steps > 0
+    second, gone_on = begun()
+    assert second.steps == first.steps
+    assert all(map(torch.equal, gone_on.true, trained.true))
+
+
+def test_a_model_that_was_begun_keeps_its_schedule(tmp_path: Path) -> None:
+    begun = _scheduler(tmp_path / "scheduler", 16.0)
+    assert torch.equal(_scheduler(tmp_path / "scheduler", None).betas, begun.betas)
+    with pytest.raises(SystemExit, match="--snr-factor 64 is not that of"):
+        _scheduler(tmp_path / "scheduler", 64.0)
 
 
 def test_errors_of_x0_weigh_as_the_signal_up_to_a_limit() -> None:

@@ -107,10 +107,9 @@ class DiffusionPainter:
         if vocabulary is None:
             return ""
         guidance_scale = settings.guidance_scale or vocabulary.guidance_scale
-        is_negative_used = guidance_scale != 1
-        return vocabulary.advice(
-            settings.prompt, settings.negative_prompt if is_negative_used else ""
-        )
+        if guidance_scale == 1:  # the negative prompt has no effect, and another note says so
+            return vocabulary.advice(settings.prompt)
+        return vocabulary.advice(settings.prompt, settings.negative_prompt)
 
     def paint(self, request: PaintRequest, report: Report) -> FloatArray:
         report.check_cancelled()
@@ -170,11 +169,13 @@ def _as_the_model_takes_them(settings: TranslationSettings) -> TranslationSettin
     if vocabulary is None:
         usual = _USUAL_GUIDANCE_SCALE[settings.sampler]
         return replace(settings, guidance_scale=settings.guidance_scale or usual)
+    guidance_scale = settings.guidance_scale or vocabulary.guidance_scale
+    negative = settings.negative_prompt
     return replace(
         settings,
         prompt=vocabulary.understood(settings.prompt),
-        negative_prompt=vocabulary.known(settings.negative_prompt),
-        guidance_scale=settings.guidance_scale or vocabulary.guidance_scale,
+        negative_prompt=negative if guidance_scale == 1 else vocabulary.known(negative),
+        guidance_scale=guidance_scale,
     )
 
 

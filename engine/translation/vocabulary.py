@@ -76,7 +76,7 @@ class Vocabulary:
         named, half_named = self._looks_of(known)
         if named:
             return known
-        look = next(iter([*half_named, *self.looks]))
+        look = (half_named or self.looks)[0]
         return f"{known}, {look.name}" if known else look.name
 
     def known(self, prompt: str) -> str:
@@ -99,7 +99,7 @@ class Vocabulary:
                 f"The built-in model cannot be told what not to paint: {_listed(read.refused)} is "
                 "left out."
             )
-        if len(named) + len(half_named) != 1 or half_named:
+        if half_named or len(named) != 1:
             facts.append(self._told_instead([*named, *half_named]))
         elif not unknown:
             return " ".join(facts)

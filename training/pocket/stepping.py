@@ -3,6 +3,7 @@ a graphics card one CUDA graph for the whole step.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 300
 LARGEST_GRADIENT = 1.0
+_LOG_EVERY_STEPS = 500
+_SAVE_EVERY_SECONDS = 120.0
 
 
 class Weights:
@@ -76,7 +79,9 @@ class Weights:
 
     def save(self, file: Path, **facts: float) -> None:
         state = {"true": self.true, "average": self.average, "facts": facts}
-        torch.save({**state, "optimizer": self.optimizer.state_dict()}, file)
+        written = file.with_suffix(".part")
+        torch.save({**state, "optimizer": self.optimizer.state_dict()}, written)
+        written.replace(file)  # whole, or not at all
 
     def load(self, file: Path) -> dict[str, float]:
         state: dict[str, Any] = torch.load(file, map_location=self.true[0].device)
@@ -131,3 +136,52 @@ class Step:
             self.result = self._eager()
         torch.backends.cudnn.benchmark = False
         return graph
+
+
+class Course:
+    """A training that is counted in seconds. Its work is kept in a file, from which the next call
+    goes on.
+    """
+
+    def __init__(self, weights: Weights, state: Path, seconds: float) -> None:
+        self._weights = weights
+        self._state = state
+        self._whole = seconds
+        done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
+        self.steps = int(done["steps"])
+        self._before = done["seconds"]
+        self._start: float | None = None
+        self._saved = 0.0
+
+    def run(
+        self,
+        until: float,
+        loss_of: Callable[..., Tensor],
+        draw: Callable[[], Sequence[Tensor]],
+        stop_after: float = math.inf,
+    ) -> None:
+        """Steps until that share of the whole time, or for `stop_after` seconds of this call."""
+        if self._start is None:
+            self._start = self._saved = time.monotonic()
+        end = min(self._whole * until, self._before + stop_after)
+        step: Step | None = None
+        while (elapsed := self._elapsed()) < end:
+            step = step or Step(self._weights, loss_of, draw())
+            self._weights.set_rate(self.steps, elapsed / self._whole)
+            loss = step(*draw())
+            if self.steps % _LOG_EVERY_STEPS == 0:
+                print(f"{elapsed:.0f} s step {self.steps} loss {loss.item():.4f}", flush=True)
+            self.steps += 1
+            if time.monotonic() - self._saved > _SAVE_EVERY_SECONDS:
+                self._save()
+
+    def stop(self) -> None:
+        self._save()
+        print(f"{self._elapsed():.0f} s step {self.steps}: stopped", flush=True)
+
+    def _elapsed(self) -> float:
+        return self._before + (time.monotonic() - self._start if self._start is not None else 0.0)
+
+    def _save(self) -> None:
+        self._weights.save(self._state, steps=self.steps, seconds=self._elapsed())
+        self._saved = time.monotonic()

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from training.pocket.pairs import (
     read_pictures,
 )
 from training.pocket.retime import retime
-from training.pocket.stepping import Step, Weights
+from training.pocket.stepping import Course, Weights
 from training.pocket.tokenizer import write_tokenizer
 
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
@@ -61,9 +62,7 @@ LARGEST_WEIGHT = 5.0
 """Of the error of x0, which otherwise has the signal-to-noise ratio for a weight (Hang et al. 2023,
 min-SNR): the steps that decide what is painted are those with little signal.
 """
-_LOG_EVERY_STEPS = 500
 _CELL = 8
-_SAVE_EVERY_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,13 @@ def train(options: argparse.Namespace) -> None:
     scheduler = _scheduler(options.target / "scheduler", options.snr_factor)
     networks = _networks(tokenizer, options.init_from, scheduler, device)
     weights = Weights(networks.all, PEAK_RATE)
-    state = options.target.with_suffix(".state")
-    done = weights.load(state) if state.exists() else {"steps": 0.0, "seconds": 0.0}
-    torch.manual_seed(int(done["steps"]))
-    bank = fill_bank(options, tokenizer, device, seed=int(done["steps"]))
+    course = Course(weights, options.target.with_suffix(".state"), options.seconds)
+    torch.manual_seed(course.steps)
+    bank = fill_bank(options, tokenizer, device, seed=course.steps)
     loss_of = PaintingLoss(networks, scheduler.alphas_cumprod.to(device))
-    _run(loss_of, weights, bank, done, options, state)
+    for phase in PHASES:
+        course.run(phase.until, loss_of, partial(_batch, bank, phase), options.stop_after)
+    course.stop()
     weights.put_average()
     networks.save(options.target)
 
@@ -243,37 +243,6 @@ class PaintingLoss:
         return predicted
 
 
-def _run(
-    loss_of: PaintingLoss,
-    weights: Weights,
-    bank: Bank,
-    done: dict[str, float],
-    options: argparse.Namespace,
-    state: Path,
-) -> None:
-    number, before = int(done["steps"]), done["seconds"]
-    start = saved = time.monotonic()
-    for phase in PHASES:
-        step: Step | None = None
-        while True:
-            now = time.monotonic()
-            elapsed = before + now - start
-            if elapsed >= min(options.seconds * phase.until, before + options.stop_after):
-                break
-            step = step or Step(weights, loss_of, _batch(bank, phase))
-            weights.set_rate(number, elapsed / options.seconds)
-            loss = step(*_batch(bank, phase))
-            if number % _LOG_EVERY_STEPS == 0:
-                print(f"{elapsed:.0f} s step {number} loss {loss.item():.4f}", flush=True)
-            number += 1
-            if now - saved > _SAVE_EVERY_SECONDS:
-                weights.save(state, steps=number, seconds=elapsed)
-                saved = time.monotonic()
-    seconds = before + time.monotonic() - start
-    weights.save(state, steps=number, seconds=seconds)
-    print(f"{seconds:.0f} s step {number}: stopped", flush=True)
-
-
 def _batch(bank: Bank, phase: Phase) -> tuple[Tensor, ...]:
     """The inputs of PaintingLoss, for windows of random pictures. Where nothing is asked for, the
     photograph stays what it is.
@@ -316,16 +285,23 @@ def _tokenizer(folder: Path, init_from: Path | None) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def _scheduler(folder: Path, snr_factor: float) -> DDIMScheduler:
+def _scheduler(folder: Path, snr_factor: float | None) -> Any:
     """The one that the work so far was done with, or a new one."""
     if not folder.exists():
-        new_scheduler(snr_factor).save_pretrained(folder)
-    found: DDIMScheduler = DDIMScheduler.from_pretrained(folder)
+        new_scheduler(snr_factor or SNR_FACTOR).save_pretrained(folder)
+    found: Any = DDIMScheduler.from_pretrained(folder)
+    if snr_factor and not torch.equal(
+        found.alphas_cumprod, new_scheduler(snr_factor).alphas_cumprod
+    ):
+        raise SystemExit(
+            f"--snr-factor {snr_factor:g} is not that of {folder}, with which this model was "
+            "begun: leave it out, or begin another model."
+        )
     return found
 
 
 def _networks(
-    tokenizer: CLIPTokenizer, init_from: Path | None, scheduler: DDIMScheduler, device: torch.device
+    tokenizer: CLIPTokenizer, init_from: Path | None, scheduler: Any, device: torch.device
 ) -> Networks:
     made = Networks(new_text_encoder(tokenizer), new_unet(), new_controlnet())
     if init_from:
@@ -357,6 +333,6 @@ if __name__ == "__main__":
     parser.add_argument("--looks-per-crop", type=int, default=8)
     parser.add_argument("--init-from", type=Path)
     parser.add_argument(
-        "--snr-factor", type=float, default=SNR_FACTOR, help="of a model that is begun"
+        "--snr-factor", type=float, help=f"of a model that is begun, {SNR_FACTOR:g} if not given"
     )
     train(parser.parse_args())

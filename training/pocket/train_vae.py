@@ -1,13 +1,14 @@
 """Trains the autoencoder on photographs and painted pictures.
 
 python -m training.pocket.train_vae .pocket_data/pictures/train WORK/vae --seconds 400
+
+The work is kept in WORK/vae.state: a call that was ended goes on from there.
 """
 
 import argparse
-import functools
 import random
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.nn import functional
 from training.pocket.fast import quicken
 from training.pocket.models import new_vae, normalise_latents, save_half, take_over, take_over_vae
 from training.pocket.pairs import Painter, cut_crops, painted_chunks, plan_pairs, read_pictures
-from training.pocket.stepping import Step, Weights
+from training.pocket.stepping import Course, Weights
 
 KL_WEIGHT = 1e-4
 """For each number of a latent, whatever their count. It comes in late: before the decoder looks at
@@ -27,7 +28,6 @@ a channel, nothing else moves the encoder there, and AdamW makes small gradients
 """
 GRADIENT_WEIGHT = 0.3
 SQUARE_WEIGHT = 4.0
-_LOG_EVERY_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,12 @@ def train(options: argparse.Namespace) -> None:
         trained = [vae.decoder.requires_grad_(True), vae.post_quant_conv.requires_grad_(True)]
     weights = Weights(trained, learning_rate=6e-4 if options.init_from else 1e-3)
     vae.to(torch.bfloat16)
-    _run(vae, weights, bank, options.seconds)
+    course = Course(weights, options.target.with_suffix(".state"), options.seconds)
+    torch.manual_seed(course.steps)
+    for phase in PHASES:
+        loss_here = partial(loss_of, vae, kl_weight=phase.kl_weight)
+        course.run(phase.until, loss_here, partial(_batch, bank, phase))
+    course.stop()
     weights.put_average()
     vae.float()
     if options.keep_latents:
@@ -77,20 +82,6 @@ def train(options: argparse.Namespace) -> None:
     else:
         _normalise(vae, bank)
     save_half(vae, options.target)
-
-
-def _run(vae: Any, weights: Weights, bank: Tensor, seconds: float) -> None:
-    start, number = time.monotonic(), 0
-    for phase in PHASES:
-        loss_here = functools.partial(loss_of, vae, kl_weight=phase.kl_weight)
-        step = Step(weights, loss_here, [_batch(bank, phase)])
-        while (progress := (time.monotonic() - start) / seconds) < phase.until:
-            weights.set_rate(number, progress)
-            loss = step(_batch(bank, phase))
-            if number % _LOG_EVERY_STEPS == 0:
-                print(f"{progress:.3f} step {number} loss {loss.item():.4f}", flush=True)
-            number += 1
-    print(f"step {number}: stopped", flush=True)
 
 
 def _inside(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -125,7 +116,7 @@ def _bank(pictures: Path, crops: int, device: torch.device) -> Tensor:
     return torch.cat([photographs, paintings])
 
 
-def _batch(bank: Tensor, phase: Phase) -> Tensor:
+def _batch(bank: Tensor, phase: Phase) -> tuple[Tensor]:
     """Random windows of random pictures, -1..1 [B, 3, side, side]."""
     device, side = bank.device, phase.side
     number = torch.randint(len(bank), (phase.batch, 1, 1), device=device)
@@ -133,7 +124,8 @@ def _batch(bank: Tensor, phase: Phase) -> Tensor:
     offsets = torch.arange(side, device=device)
     rows, columns = corner[0] + offsets.view(1, -1, 1), corner[1] + offsets.view(1, 1, -1)
     windows = bank[number, :, rows, columns].permute(0, 3, 1, 2)
-    return (windows.to(torch.bfloat16) / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    pictures = windows.to(torch.bfloat16) / 127.5 - 1
+    return (pictures.contiguous(memory_format=torch.channels_last),)
 
 
 @torch.no_grad()

@@ -190,6 +190,13 @@ def test_words_of_the_negative_prompt_that_it_does_not_know_are_named_where_it_a
     assert painter.advice(negative) == ""
 
 
+def test_that_a_negative_prompt_does_nothing_is_told_whatever_its_words_are(
+    paint: Paint, report: "Recorder"
+) -> None:
+    paint(replace(DRAFT, prompt="woodcut", negative_prompt="blurry"))
+    assert [notice for notice in report.notices if "negative prompt has no effect" in notice]
+
+
 @pytest.mark.parametrize(
     ("prompt", "told"),
     [
