@@ -25,7 +25,7 @@ demo: setup
 	@$(PYTHON) -m demo
 
 test: setup
-	@$(PYTHON) -m pytest -m 'not long'
+	@$(PYTHON) -m pytest -m 'not long' --numprocesses=2 --dist=loadfile
 
 test-long: setup
 	@$(PYTHON) -m pytest -m long --timeout=1800

@@ -40,9 +40,12 @@ _COLORS = frozenset(
 _SHADES = frozenset({"light", "dark", "pale", "bright"})
 _OF_ALL = frozenset(
     {"photo", "photograph", "picture", "film", "image", "tone", "tones"}
-) | frozenset({"sunlight", "sunset", "sunrise", "glow", "morning", "evening"})
+    | {"sunlight", "sunset", "sunrise", "glow", "dawn", "dusk", "morning", "afternoon", "evening"}
+    | {"spring", "summer", "autumn", "winter"}
+)
 """What is not known either, but whose colour is that of the whole picture."""
 _JOINING = frozenset({"and", "or"})
+_BEING = frozenset({"is", "are", "was", "were"})
 _MOST_COLORS = 8
 
 
@@ -151,7 +154,9 @@ class Vocabulary:
         return frozenset(phrase for phrase in phrases if phrase[0] in _REFUSING)
 
     def _end_of_colors(self, words: Sequence[str], begin: int) -> int:
-        """Where the colours of something end that the model does not know; 0 without such."""
+        """Where the colours of something end that the model does not know, as in "black cat" and
+        "the cat is black"; 0 without such.
+        """
         end = begin
         if words[begin] in _SHADES and words[begin + 1 : begin + 2] and words[begin + 1] in _COLORS:
             end += 1
@@ -159,8 +164,12 @@ class Vocabulary:
             words[end] in _COLORS or (end > begin and words[end] in _JOINING)
         ):
             end += 1
-        thing = words[end] if begin < end < len(words) else None
-        is_unknown = thing is not None and thing not in self.words and thing not in _OF_ALL
+        if end == begin:
+            return 0
+        things = words[end : end + 1]
+        if words[begin - 1 : begin] and words[begin - 1] in _BEING:
+            things = words[max(begin - 2, 0) : begin - 1]
+        is_unknown = any(thing not in self.words | _OF_ALL for thing in things)
         return end if is_unknown else 0
 
     def _told_instead(self, looks: Sequence[Look]) -> str:

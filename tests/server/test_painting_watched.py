@@ -73,10 +73,12 @@ def test_a_take_is_the_same_whether_somebody_watched_and_unwatched_no_preview_is
     slow: SlowServer, tiny_clip: Path
 ) -> None:
     made = slow.folder / "previews were made"
+    slow.be_slow()
     unwatched = slow.open(tiny_clip, [0, 5])
     told = paint(slow, unwatched, previews=False)
     assert not any(event.HasField("preview") for event in told)
     assert not made.exists()
+    slow.be_slow("predict")  # a watcher is told the newest preview, not every one
     seen = slow.open(tiny_clip, [0, 5])
     told = paint(slow, seen, previews=True)
     assert {event.preview.frame for event in told if event.HasField("preview")} == {0, 5}

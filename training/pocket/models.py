@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
@@ -15,9 +16,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 LATENT_CHANNELS = 20
 """Five times those of Stable Diffusion: little pictures need detail more than a simple latent."""
 TEXT_WIDTH = 128
-SNR_FACTOR = 36.0
-"""What is grey in grey, as a face far away, has half the deviation of other latents: by the
-schedule of Stable Diffusion nothing of it comes through the noise from a strength of 0.3 on.
+SLOWNESS = 3.0
+"""Of the noise at first. What is grey in grey, as a face far away, has half the deviation of other
+latents: by the schedule of Stable Diffusion nothing of it comes through from a strength of 0.3 on.
 """
 _FIRST_LOG_VARIANCE, _GIVEN_UP_LOG_VARIANCE = -6.0, -4.0
 """Of a latent whose deviation is 1."""
@@ -78,18 +79,20 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def new_scheduler(snr_factor: float = SNR_FACTOR) -> Any:
-    """The schedule of Stable Diffusion 1.5 with `snr_factor` times its signal-to-noise ratio at all
-    times (Hoogeboom et al. 2023). The networks predict v (Salimans and Ho 2022): of an almost pure
-    noise, noise says nothing about the picture.
+def new_scheduler(slowness: float = SLOWNESS) -> Any:
+    """The schedule of Stable Diffusion 1.5 with its noise coming slowly at first: the share t of
+    all times is its share (e^kt - 1) / (e^k - 1), k the slowness; with 0 it is that schedule. Both
+    end with noise alone. The networks predict v (Salimans and Ho 2022): of an almost pure noise,
+    noise says nothing about the picture.
     """
     usual = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
-    ratio = snr_factor * usual.alphas_cumprod.double() / (1 - usual.alphas_cumprod.double())
-    signal = ratio / (1 + ratio)
-    before = torch.cat([torch.ones(1, dtype=signal.dtype), signal[:-1]])
+    last = len(usual.alphas_cumprod)
+    share = np.linspace(0, 1, last + 1)
+    usual_share = np.expm1(slowness * share) / np.expm1(slowness) if slowness else share
+    faded = np.concatenate([[0.0], -usual.alphas_cumprod.double().log().numpy()])
     return DDIMScheduler(
-        trained_betas=(1 - signal / before).tolist(),
-        num_train_timesteps=len(signal),
+        trained_betas=(-np.expm1(-np.diff(np.interp(usual_share, share, faded)))).tolist(),
+        num_train_timesteps=last,
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,

@@ -1,18 +1,43 @@
-"""Takes a finished network over to a schedule with another signal-to-noise ratio, without training.
+"""Takes a finished model over to a schedule with another course of noise, without training.
+
+python -m training.pocket.retime MODEL TARGET --slowness 3
 
 A network that predicts v sees of a time nothing but the ratio of signal to noise: in its picture,
 and through its embedding of times. So the embedding learns which of the old times has the ratio of
 the new one, and all else stays.
 """
 
+import argparse
+import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.nn.functional import silu
 
+from training.pocket.models import (
+    SLOWNESS,
+    new_controlnet,
+    new_scheduler,
+    new_unet,
+    save_half,
+)
+
 _RIDGE = 1e-6
 """Of the largest square: half precision holds the weights that it leaves."""
+
+
+def retime_model(model: Path, target: Path, slowness: float) -> None:
+    """Writes `model`, taken over to the schedule of that slowness, to the folder `target`."""
+    shutil.copytree(model, target, dirs_exist_ok=True)
+    old, new = DDIMScheduler.from_pretrained(model / "scheduler"), new_scheduler(slowness)
+    new.save_pretrained(target / "scheduler")
+    for part, network in (("unet", new_unet()), ("controlnet", new_controlnet())):
+        network.load_state_dict(type(network).from_pretrained(model / part).state_dict())
+        retime(network, old, new)
+        save_half(network, target / part)
 
 
 @torch.no_grad()
@@ -48,3 +73,12 @@ def _same_ratio(old: Any, new: Any) -> Tensor:
     later = torch.searchsorted(-old_ratios, -wanted).clamp(1, len(old_ratios) - 1)
     before, after = old_ratios[later - 1], old_ratios[later]
     return (later - 1 + (before - wanted) / (before - after)).clamp(min=0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--slowness", type=float, default=SLOWNESS)
+    options = parser.parse_args()
+    retime_model(options.model, options.target, options.slowness)

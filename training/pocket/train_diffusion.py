@@ -25,7 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.pocket.fast import quicken
 from training.pocket.looks import LOOKS, captions, idle_captions
 from training.pocket.models import (
-    SNR_FACTOR,
+    SLOWNESS,
     new_controlnet,
     new_scheduler,
     new_text_encoder,
@@ -115,7 +115,7 @@ def train(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = _tokenizer(options.target / "tokenizer", options.init_from)
     torch.manual_seed(0)
-    scheduler = _scheduler(options.target / "scheduler", options.snr_factor)
+    scheduler = _scheduler(options.target / "scheduler", options.slowness)
     networks = _networks(tokenizer, options.init_from, scheduler, device)
     weights = Weights(networks.all, PEAK_RATE)
     course = Course(weights, options.target.with_suffix(".state"), options.seconds)
@@ -285,16 +285,16 @@ def _tokenizer(folder: Path, init_from: Path | None) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def _scheduler(folder: Path, snr_factor: float | None) -> Any:
+def _scheduler(folder: Path, slowness: float | None) -> Any:
     """The one that the work so far was done with, or a new one."""
     if not folder.exists():
-        new_scheduler(snr_factor or SNR_FACTOR).save_pretrained(folder)
+        new_scheduler(SLOWNESS if slowness is None else slowness).save_pretrained(folder)
     found: Any = DDIMScheduler.from_pretrained(folder)
-    if snr_factor and not torch.equal(
-        found.alphas_cumprod, new_scheduler(snr_factor).alphas_cumprod
+    if slowness is not None and not torch.equal(
+        found.alphas_cumprod, new_scheduler(slowness).alphas_cumprod
     ):
         raise SystemExit(
-            f"--snr-factor {snr_factor:g} is not that of {folder}, with which this model was "
+            f"--slowness {slowness:g} is not that of {folder}, with which this model was "
             "begun: leave it out, or begin another model."
         )
     return found
@@ -333,6 +333,6 @@ if __name__ == "__main__":
     parser.add_argument("--looks-per-crop", type=int, default=8)
     parser.add_argument("--init-from", type=Path)
     parser.add_argument(
-        "--snr-factor", type=float, help=f"of a model that is begun, {SNR_FACTOR:g} if not given"
+        "--slowness", type=float, help=f"of a model that is begun, {SLOWNESS:g} if not given"
     )
     train(parser.parse_args())

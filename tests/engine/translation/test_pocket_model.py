@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidValueError
+from engine.media.color import to_painting_space
+from engine.media.source import open_source
 from engine.settings import TranslationSettings
 from engine.translation import model_files
 from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
@@ -68,10 +71,13 @@ def test_the_higher_the_strength_the_further_from_the_source(paint: Paint, photo
     assert distance(0.2) < distance(0.5) < distance(0.8)
 
 
-def test_the_controlnet_holds_the_edges_where_nothing_else_of_the_source_is_left(
-    photo: "Photo", report: "Recorder"
+def test_the_controlnet_holds_the_edges_where_little_else_of_the_source_is_left(
+    bunny: Path, report: "Recorder"
 ) -> None:
-    source, painter = photo(192, 256), painter_named("diffusion")
+    painter = painter_named("diffusion")
+    with closing(open_source(bunny)) as clip:
+        whole = to_painting_space(clip.read(20))
+    source = np.asarray(cv2.resize(whole, (256, 192), interpolation=cv2.INTER_AREA), np.float32)
 
     def edges(picture: FloatArray) -> FloatArray:
         gray = cv2.cvtColor((picture.clip(0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
@@ -83,7 +89,7 @@ def test_the_controlnet_holds_the_edges_where_nothing_else_of_the_source_is_left
         painted = painter.paint(PaintRequest(0, source, settings), report)
         return float(np.corrcoef(edges(painted).ravel(), edges(source).ravel()).min())
 
-    assert agreement(1.0) > agreement(0.0) + 0.1
+    assert agreement(1.0) > agreement(0.0) + 0.2
 
 
 def test_its_own_guidance_scale_is_1_and_that_of_stable_diffusion_7_5() -> None:
@@ -172,6 +178,11 @@ def test_what_it_does_not_know_is_told_in_a_line_and_at_once_however_long_it_is(
         ("a black and tan dog, a black and white cat, woodcut", "a, a, woodcut"),
         ("a brown bear, a light blue shirt, woodcut", "a, a, woodcut"),
         ("golden sunlight, a black and white photo, woodcut", "golden, a black and white, woodcut"),
+        (
+            "the cat is black and white, golden autumn light, woodcut",
+            "the is, golden light, woodcut",
+        ),
+        ("it is black and white, woodcut", "it is black and white, woodcut"),
         ("b&w woodcut, grey scale", "black and white woodcut, greyscale"),
         ("a black ink drawing, golden", "a black ink drawing, golden"),
         ("(a nice:1.2) (cold light:1.3), woodcut", "(a:1.2) (cold light:1.3), woodcut"),
