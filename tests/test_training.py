@@ -42,11 +42,14 @@ def test_what_is_saved_with_a_model_is_the_schedule_it_was_trained_with(tmp_path
     assert torch.equal(DDIMScheduler.from_pretrained(tmp_path).alphas_cumprod, made.alphas_cumprod)
 
 
-def test_a_network_taken_over_to_another_schedule_does_what_it_did_at_the_same_noise() -> None:
+@pytest.mark.parametrize("slowness", [0, 5])
+def test_a_network_taken_over_to_another_schedule_does_what_it_did_at_the_same_noise(
+    slowness: float,
+) -> None:
     folder = pocket_folder()
     before = UNet2DConditionModel.from_pretrained(folder / "unet").float()
     after = UNet2DConditionModel.from_pretrained(folder / "unet").float()
-    old, new = DDIMScheduler.from_pretrained(folder / "scheduler"), new_scheduler(0)
+    old, new = DDIMScheduler.from_pretrained(folder / "scheduler"), new_scheduler(slowness)
     retime(after, old, new)
     torch.manual_seed(0)
     x, text = torch.randn(1, before.config.in_channels, 16, 16), torch.randn(1, 77, 128)

@@ -38,12 +38,17 @@ _COLORS = frozenset(
 )
 """Colours that the model knows and paints everything in: of "a black cat" it knows no cat."""
 _SHADES = frozenset({"light", "dark", "pale", "bright"})
-_OF_ALL = frozenset(
-    {"photo", "photograph", "picture", "film", "image", "tone", "tones"}
-    | {"sunlight", "sunset", "sunrise", "glow", "dawn", "dusk", "morning", "afternoon", "evening"}
-    | {"spring", "summer", "autumn", "winter"}
+_OF_ALL = (
+    frozenset({"photo", "photograph", "photographs", "picture", "film", "image", "images"})
+    | {"everything", "all", "scene", "shot", "movie", "video", "clip", "frame", "world", "mood"}
+    | {"atmosphere", "highlights", "tone", "tones", "sunlight", "sunshine", "glow"}
+    | {"sunset", "sunrise", "dawn", "dusk", "twilight"}
 )
 """What is not known either, but whose colour is that of the whole picture."""
+_TIMES = frozenset(
+    {"spring", "summer", "autumn", "winter", "morning", "noon", "afternoon", "evening"}
+)
+"""Of these too, but where they stand before another thing: "a white summer dress"."""
 _JOINING = frozenset({"and", "or"})
 _BEING = frozenset({"is", "are", "was", "were"})
 _MOST_COLORS = 8
@@ -166,10 +171,11 @@ class Vocabulary:
             end += 1
         if end == begin:
             return 0
-        things = words[end : end + 1]
-        if words[begin - 1 : begin] and words[begin - 1] in _BEING:
-            things = words[max(begin - 2, 0) : begin - 1]
-        is_unknown = any(thing not in self.words | _OF_ALL for thing in things)
+        after = next((index for index in range(end, len(words)) if words[index] not in _TIMES), end)
+        things = list(words[after : after + 1])
+        if begin > 1 and words[begin - 1] in _BEING:
+            things.append(words[begin - 2])
+        is_unknown = any(thing not in self.words | _OF_ALL | _TIMES for thing in things)
         return end if is_unknown else 0
 
     def _told_instead(self, looks: Sequence[Look]) -> str:

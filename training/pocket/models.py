@@ -82,7 +82,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def new_scheduler(slowness: float = SLOWNESS) -> Any:
     """The schedule of Stable Diffusion 1.5 with its noise coming slowly at first: the share t of
     all times is its share (e^kt - 1) / (e^k - 1), k the slowness; with 0 it is that schedule. Both
-    end with noise alone. The networks predict v (Salimans and Ho 2022): of an almost pure noise,
+    end with the same noise. The networks predict v (Salimans and Ho 2022): of an almost pure noise,
     noise says nothing about the picture.
     """
     usual = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)

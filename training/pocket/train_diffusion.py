@@ -50,7 +50,7 @@ from training.pocket.tokenizer import write_tokenizer
 WITHOUT_CAPTION, WITHOUT_EDGES = 0.10, 0.08
 FROM_PHOTOGRAPH, EARLIEST_START = 0.6, 400
 """Painting starts from a photograph that is noised to a time from this one on (SDEdit). Before it
-noise hides nothing, and v, which is in proportion to what the noise hides, would grow.
+noise hides next to nothing, and v, which is in proportion to what the noise hides, would grow.
 """
 COARSEST = 4
 """Windows begin at whole cells of the U-Net's coarsest level, as pictures do in use: so the model

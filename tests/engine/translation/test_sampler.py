@@ -152,6 +152,7 @@ def test_each_constraint_makes_neighbouring_key_frames_agree(
     rough = key_mse(replace(together, pixel_fusion=False))
     assert rough < independent
     assert key_mse(together) < 0.7 * rough
+    assert key_mse(pocket_settings) < 0.5 * key_mse(alone(pocket_settings))
 
 
 def test_adain_keeps_the_colours_of_the_anchor(
