@@ -5,18 +5,20 @@ PYTHON := .venv/bin/python
 PACKAGES := engine server panel benchmarks demo tests
 CPP_FILES = $(shell git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh')
 
-.PHONY: help setup demo test test-long check format bench plugin panel clean
+.PHONY: help setup demo test test-long check format bench plugin panel wheel clean distclean
 
 help:
 	@echo 'make setup      system packages, .venv, kernels, effect; quick when nothing changed'
 	@echo 'make demo       renders a real clip through the whole chain into demo/'
 	@echo 'make test       the tests'
 	@echo 'make test-long  soaks, fuzzing, sanitizers'
-	@echo 'make check      ruff, mypy, clang-format, buf lint, import-linter'
+	@echo 'make check      ruff, mypy, clang-format, buf lint, import-linter, compilers without a warning'
 	@echo 'make format     writes what ruff and clang-format would'
 	@echo 'make bench      the benchmarks, as tables'
 	@echo 'make plugin     build/plugin/Inbetween.ofx.bundle'
 	@echo 'make panel      opens the key-frame panel'
+	@echo 'make wheel      dist/inbetween-*.whl, with kernels and effect, for pipx'
+	@echo 'make clean      deletes what was built here; make distclean also the libraries and .venv'
 
 setup:
 	@tools/setup.sh
@@ -37,6 +39,9 @@ check: setup
 	@.venv/bin/clang-format --dry-run --Werror $(CPP_FILES)
 	@.venv/bin/buf lint protos
 	@.venv/bin/lint-imports --quiet 2>/dev/null || .venv/bin/lint-imports
+	@cmake -S . -B build/check -DINBETWEEN_WERROR=ON -DINBETWEEN_CUDA=OFF -DINBETWEEN_PLUGIN=ON \
+	  -DINBETWEEN_TEST_HOST=ON -DPython3_EXECUTABLE="$$PWD/$(PYTHON)" >/dev/null
+	@cmake --build build/check --parallel 2 >/dev/null
 
 format: setup
 	@.venv/bin/ruff check --fix --quiet . || true
@@ -55,5 +60,11 @@ plugin: setup
 panel: setup
 	@.venv/bin/inbetween panel
 
+wheel: setup
+	@$(PYTHON) -m pip wheel --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf build demo/out.mp4 demo/contact_sheet.png demo/panel.png
+	rm -rf build/plugin build/check build/Release build/logs dist demo/out.mp4 demo/contact_sheet.png demo/panel.png
+
+distclean: clean
+	rm -rf build .venv

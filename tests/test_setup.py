@@ -1,0 +1,129 @@
+"""Set-up makes what is missing, and nothing twice: its script with the programs it calls replaced.
+
+The replacements write down how they were called and leave behind what the script looks for.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PARTS = ("tools", "Makefile", "pyproject.toml", "constraints.txt", "CMakeLists.txt", "protos")
+PARTS_BUILT = ("kernels", "plugin_ofx", "tests/ofx_host")
+
+PROGRAMS = {
+    # Whatever package is asked for is there.
+    "dpkg-query": "echo 'install ok installed'",
+    "c++": "echo 'c++ 12'",
+    "nvidia-smi": "exit 1",
+    "cmake": 'echo "cmake $1" >>"$CALLS"; mkdir -p build/plugin',
+    "python3": """
+if [[ "$*" == "-m venv .venv" ]]; then
+  mkdir -p .venv/bin
+  cp "$0" .venv/bin/python
+  echo "#!$PWD/.venv/bin/python" >.venv/bin/pip
+fi
+if [[ "$*" == *"pip install"* ]]; then
+  echo "pip ${!#}" >>"$CALLS"
+  if [[ -n "${OFFLINE:-}" ]]; then
+    echo "ERROR: No matching distribution found for ${!#}"
+    exit 1
+  fi
+fi
+[[ "$*" != "-c import torch" ]]
+""",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of what set-up reads, where the programs that it calls are replaced."""
+    folder = tmp_path / "a checkout"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for part in (*PARTS, *PARTS_BUILT):
+        if (REPOSITORY / part).is_dir():
+            shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(REPOSITORY / part, folder / part)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, body in PROGRAMS.items():
+        (programs / name).write_text(f"#!/bin/bash\n{body}\n")
+        (programs / name).chmod(0o755)
+    script = folder / "tools" / "setup.sh"
+    script.write_text(script.read_text().replace("/usr/bin/python3", str(programs / "python3")))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("INBETWEEN_LIBRARIES", str(tmp_path / "libraries"))
+    monkeypatch.delenv("INBETWEEN_TORCH", raising=False)
+    return folder
+
+
+def run(checkout: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def set_up(checkout: Path) -> list[str]:
+    """What set-up called to make something."""
+    calls = Path(os.environ["CALLS"])
+    calls.unlink(missing_ok=True)
+    done = run(checkout, "make", "setup")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_a_second_set_up_does_nothing(checkout: Path) -> None:
+    assert "pip .[dev]" in set_up(checkout)
+    assert set_up(checkout) == []
+
+
+def test_bytecode_that_a_run_leaves_behind_is_no_reason_to_set_up_again(checkout: Path) -> None:
+    set_up(checkout)
+    for folder in ("plugin_ofx", "tests/ofx_host"):
+        (checkout / folder / "__pycache__").mkdir()
+        (checkout / folder / "__pycache__" / "host.cpython-311.pyc").write_bytes(b"code")
+    assert set_up(checkout) == []
+
+
+def test_what_make_clean_deletes_is_made_again_and_nothing_else(checkout: Path) -> None:
+    set_up(checkout)
+    assert run(checkout, "make", "clean").returncode == 0
+    assert not (checkout / "build" / "plugin").exists()
+    assert set_up(checkout) == ["cmake -S", "cmake --build"]
+
+
+def test_a_change_of_the_effect_leaves_the_environment_alone(checkout: Path) -> None:
+    set_up(checkout)
+    with (checkout / "plugin_ofx" / "src" / "mask.cpp").open("a") as file:
+        file.write("// changed\n")
+    assert set_up(checkout) == ["cmake -S", "cmake --build"]
+
+
+def test_a_change_of_the_kernels_is_installed(checkout: Path) -> None:
+    set_up(checkout)
+    with (checkout / "kernels" / "cpu" / "blend.cpp").open("a") as file:
+        file.write("// changed\n")
+    assert "pip .[dev]" in set_up(checkout)
+
+
+def test_a_checkout_that_was_moved_is_set_up_anew(checkout: Path) -> None:
+    set_up(checkout)
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert "pip .[dev]" in set_up(moved)
+
+
+def test_without_pytorch_in_reach_set_up_says_what_to_do(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFLINE", "1")
+    done = run(checkout, "make", "setup")
+    assert done.returncode != 0
+    assert "No matching distribution found for torch" in done.stderr
+    assert "PIP_FIND_LINKS=FOLDER make setup" in done.stderr
+    assert "INBETWEEN_TORCH=torch==" in done.stderr
+    assert not (checkout / ".venv" / "setup.stamp").exists()
