@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from server import paths
 from server.client import connect
-from server.commands.facts import print_facts
+from server.commands.tables import print_table
 from server.launcher import is_running, start_server, stop_server
 from server.limits import GIB, IDLE_MINUTES, budget_gib, idle_minutes
 from server.serving import AlreadyRunningError, ServerOptions, run_server
@@ -63,7 +63,7 @@ def status() -> None:
     else:
         lines = _of_next()
     places = (("socket", str(paths.socket_path())), ("log", str(paths.log_path())))
-    print_facts([*lines, *places])
+    print_table([*lines, *places])
 
 
 def _of_running(status: GetServerStatusResponse) -> list[tuple[str, str]]:

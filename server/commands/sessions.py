@@ -17,17 +17,16 @@ from inbetween.v1.session_pb2 import (
 )
 from inbetween.v1.settings_pb2 import Settings
 from inbetween.v1.upkeep_pb2 import SessionUsage
-from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
 
 from engine.errors import InvalidValueError
 from engine.settings import RenderSettings
 from server.client import Client, connect
-from server.commands.facts import print_facts
+from server.commands.tables import print_table
 from server.settings import settings_message
 
 SECONDS_PER_DAY = 86_400
+HEADINGS = ("session", "clip", "frames", "key frames", "on disk", "last use", "state")
 STATES = {
     FrameState.FRAME_STATE_READY: "ready",
     FrameState.FRAME_STATE_RENDERING: "rendering",
@@ -46,24 +45,10 @@ KEY_STATES = {
 
 def list_sessions() -> None:
     """Prints a line for each session."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("session", "clip", "frames", "key frames", "state", "on disk", "last use"):
-        table.add_column(heading, overflow="fold")
     with connect() as client:
-        for usage in client.measure_sessions():
-            answer = client.session(usage.session_id)
-            session = answer.session
-            table.add_row(
-                session.id,
-                clip_name(session.clip),
-                _range(session.clip),
-                str(len(session.key_frames)) if session.key_frames else "none",
-                _states(answer.frames),
-                decimal(_bytes(usage)),
-                _day(usage.used_at),
-            )
-    if table.row_count:
-        Console(highlight=False).print(table)
+        rows = [_row(client, usage) for usage in client.measure_sessions()]
+    if rows:
+        print_table([HEADINGS, *rows])
     else:
         typer.echo("There are no sessions yet: inbetween render makes one.")
 
@@ -73,7 +58,7 @@ def show_session(session_id: str) -> None:
     with connect() as client:
         answer = client.session(session_id)
         (usage,) = client.measure_sessions(session_id)
-    print_facts(_facts(answer.session, _states(answer.frames), usage))
+    print_table(_facts(answer.session, _states(answer.frames), usage))
 
 
 def delete_session(session_id: str, *, ask: bool) -> None:
@@ -185,6 +170,20 @@ def _key_frame(key: KeyFrame) -> str:
 
 def _bytes(usage: SessionUsage) -> int:
     return usage.source_bytes + usage.work_bytes + usage.takes_bytes + usage.sequence_bytes
+
+
+def _row(client: Client, usage: SessionUsage) -> Sequence[str]:
+    answer = client.session(usage.session_id)
+    session = answer.session
+    return (
+        session.id,
+        clip_name(session.clip),
+        _range(session.clip),
+        str(len(session.key_frames)),
+        decimal(_bytes(usage)),
+        _day(usage.used_at),
+        _states(answer.frames),
+    )
 
 
 def _range(clip: Clip) -> str:

@@ -14,8 +14,8 @@ from engine.errors import InbetweenError, InvalidValueError
 from engine.media.files import storage_errors
 from server import paths
 from server.client import connect
-from server.commands.facts import print_facts
 from server.commands.sessions import losses
+from server.commands.tables import print_table
 from server.doctor import BUNDLE
 from server.launcher import stop_server
 from server.serving import locked
@@ -28,7 +28,7 @@ def uninstall(*, remove: bool, ask: bool) -> None:
     """Prints what lies where; with `remove`, deletes what the server made."""
     if not (remove or ask):
         raise InvalidValueError("--yes does nothing without --remove: give both.")
-    print_facts(_places())
+    print_table(_places())
     if remove:
         _remove(ask=ask)
     else:
