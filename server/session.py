@@ -14,7 +14,6 @@ from engine.errors import (
     InbetweenError,
     InvalidValueError,
     NotFoundError,
-    StorageError,
     UnreadableMediaError,
 )
 from engine.media.color import from_painting_space, to_painting_space
@@ -174,7 +173,7 @@ class Session:
             doomed = self.folder.set_aside()
             try:
                 self._database.delete_session(self.id)
-            except StorageError:
+            except Exception:
                 self.folder.take_back()
                 raise
             self._deleted = True

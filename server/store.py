@@ -69,6 +69,7 @@ class SessionFolder:
     def set_aside(self) -> Path:
         """Gives the folder a name that no session has. Raises StorageError."""
         with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)  # A person may have deleted it.
             return self.path.rename(self._doomed)
 
     def take_back(self) -> None:
@@ -278,9 +279,13 @@ def finish_deletions(sessions: Path, known: Collection[str]) -> None:
 
 def delete_work(folder: SessionFolder) -> int:
     """Deletes what can be made again; the bytes that are free by that. Raises StorageError."""
-    freed = size_of(folder.path / "work")
-    with storage_errors(folder.path), suppress(FileNotFoundError):
-        shutil.rmtree(folder.path / "work")
+    freed = 0
+    for path in (folder.path / "work").glob("*"):
+        # One after the other: the budget may take some of them at the same time.
+        with storage_errors(path), suppress(FileNotFoundError):
+            size = path.lstat().st_size
+            path.unlink()
+            freed += size
     return freed
 
 

@@ -70,7 +70,7 @@ def test_a_server_stays_while_a_watch_is_open_or_a_job_is_at_work(
         wait_until(server.use.close_door)
         with pytest.raises(grpc.RpcError) as refusal:
             caller.set_keys(session.id, [3])
-        assert refusal.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert refusal.value.code() == grpc.StatusCode.UNAVAILABLE
         assert not is_running()
 
 
