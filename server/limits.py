@@ -1,4 +1,4 @@
-"""What a person may set for every server, whoever starts it: by a variable of the environment."""
+"""What a person may set for a server: by an option, or by a variable, whoever starts it."""
 
 import math
 import os
@@ -15,25 +15,35 @@ BUDGET_GIB = 50.0
 
 GIB = 1 << 30
 
+IDLE_RANGE = "minutes from 0 on; 0 is never"
+BUDGET_RANGE = "GiB from 0 on"
 
-def idle_minutes(default: float) -> float:
+
+def idle_minutes(default: float, option: float | None = None) -> float:
     """After how many minutes without use a server ends; 0: never. Raises InvalidValueError."""
-    return _number(IDLE_VARIABLE, default, "minutes from 0, which is never")
+    if option is not None:
+        return _checked("--idle-minutes", option, IDLE_RANGE)
+    return _of_environment(IDLE_VARIABLE, default, IDLE_RANGE)
 
 
-def budget_gib() -> float:
+def budget_gib(option: float | None = None) -> float:
     """How much is kept of pictures that can be made again. Raises InvalidValueError."""
-    return _number(BUDGET_VARIABLE, BUDGET_GIB, "GiB from 0")
+    if option is not None:
+        return _checked("--budget", option, BUDGET_RANGE)
+    return _of_environment(BUDGET_VARIABLE, BUDGET_GIB, BUDGET_RANGE)
 
 
-def _number(variable: str, default: float, allowed: str) -> float:
+def _of_environment(variable: str, default: float, allowed: str) -> float:
     text = os.environ.get(variable)
     if not text:
         return default
     try:
-        number = float(text)
+        return _checked(variable, float(text), allowed)
     except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise InvalidValueError(f"{variable} is {text!a}: set it to a number of {allowed}.")
+        return _checked(variable, text, allowed)
+
+
+def _checked(name: str, number: float | str, allowed: str) -> float:
+    if isinstance(number, str) or not 0 <= number < math.inf:
+        raise InvalidValueError(f"{name} is {number!a}: choose a number of {allowed}.")
     return number

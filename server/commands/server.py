@@ -25,13 +25,11 @@ def start(roots: Sequence[Path], budget: float | None, idle: float | None) -> No
             f"A render server answers at {paths.socket_path()} already: inbetween server stop "
             "ends it."
         )
-    limits = {"--budget": budget, "--idle-minutes": idle}
-    start_server(
-        [
-            *(f"--root={root.absolute()}" for root in roots),
-            *(f"{option}={value}" for option, value in limits.items() if value is not None),
-        ]
-    )
+    limits = [
+        f"--budget={budget_gib(budget)}",
+        f"--idle-minutes={idle_minutes(IDLE_MINUTES, idle)}",
+    ]
+    start_server([*(f"--root={root.absolute()}" for root in roots), *limits])
     typer.echo(
         f"The render server answers at {paths.socket_path()}; its log is {paths.log_path()}."
     )
@@ -40,11 +38,11 @@ def start(roots: Sequence[Path], budget: float | None, idle: float | None) -> No
 def run(roots: Sequence[Path], budget: float | None, idle: float | None) -> None:
     """Serves here until Ctrl-C."""
     defaults = ServerOptions()
-    minutes = idle_minutes(0) if idle is None else idle
+    minutes = idle_minutes(0, idle)
     run_server(
         ServerOptions(
             roots=tuple(root.absolute() for root in roots) or defaults.roots,
-            work_budget_bytes=int(GIB * (budget_gib() if budget is None else budget)),
+            work_budget_bytes=int(GIB * budget_gib(budget)),
             idle_seconds=minutes * SECONDS_PER_MINUTE or None,
         )
     )

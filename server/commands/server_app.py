@@ -19,7 +19,6 @@ Roots = Annotated[
 Budget = Annotated[
     float | None,
     typer.Option(
-        min=0,
         metavar="GIB",
         help="How much is kept of pictures that can be made again; otherwise what "
         "INBETWEEN_BUDGET_GIB says, or 50.",
@@ -34,7 +33,6 @@ def start(
     idle_minutes: Annotated[
         float | None,
         typer.Option(
-            min=0,
             metavar="MINUTES",
             help="It ends by itself after so long without calls and jobs; 0: never. Otherwise what "
             "INBETWEEN_IDLE_MINUTES says, or 15.",
@@ -54,7 +52,6 @@ def run(
     idle_minutes: Annotated[
         float | None,
         typer.Option(
-            min=0,
             metavar="MINUTES",
             help="It ends by itself after so long without calls and jobs; otherwise what "
             "INBETWEEN_IDLE_MINUTES says, or never.",

@@ -76,6 +76,8 @@ def clean_sessions(session_id: str, older_than_days: int | None, *, ask: bool) -
             f"--older-than looks at all sessions: leave {session_id} out, or use inbetween "
             "sessions delete."
         )
+    if older_than_days is None and not ask:
+        raise InvalidValueError("--yes does nothing without --older-than: leave it out.")
     with connect() as client:
         if older_than_days is not None:
             _delete_older(client, older_than_days, ask=ask)

@@ -40,7 +40,7 @@ def delete(session: SessionId, yes: Yes = False) -> None:
 @app.command()
 def clean(
     session: Annotated[
-        str, typer.Argument(metavar="[SESSION]", help="Otherwise all sessions.", show_default=False)
+        str, typer.Argument(metavar="SESSION", help="Otherwise all sessions.", show_default=False)
     ] = "",
     older_than: Annotated[
         int | None,

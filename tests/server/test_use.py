@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from inbetween.v1.render_pb2 import StartJobRequest
-from inbetween.v1.session_pb2 import GetSessionRequest, JobState
+from inbetween.v1.session_pb2 import JobState
 from inbetween.v1.upkeep_pb2 import GetServerStatusRequest
 from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 
@@ -64,10 +64,11 @@ def test_a_server_stays_while_a_watch_is_open_or_a_job_is_at_work(
             next(events)
             assert server.use.seconds_left() is None
             assert not server.use.close_door()
-        caller.render.StartJob(StartJobRequest(session_id=session.id))
-        while caller.sessions.GetSession(GetSessionRequest(session_id=session.id)).jobs:
+        with server.jobs.held(session.id):  # so that it cannot be over yet
+            job = caller.render.StartJob(StartJobRequest(session_id=session.id)).job
             assert not server.use.close_door()
         wait_until(server.use.close_door)
+        assert server.jobs.get(job.id).state == JobState.JOB_STATE_DONE
         with pytest.raises(grpc.RpcError) as refusal:
             caller.set_keys(session.id, [3])
         assert refusal.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -64,8 +64,13 @@ def test_limits_come_from_options_and_from_the_environment(
     refused = inbetween("server", "start")
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "INBETWEEN_IDLE_MINUTES is 'soon': set it to a number of minutes from 0, which is never.\n"
+        "INBETWEEN_IDLE_MINUTES is 'soon': choose a number of minutes from 0 on; 0 is never.\n"
     )
+    for option in ("--budget=-1", "--budget=nan", "--idle-minutes=inf"):
+        name, _, value = option.partition("=")
+        told = inbetween("server", "start", "--idle-minutes=1", option)
+        assert told.exit_code == 2
+        assert f"{name} is {float(value)}: choose a number of" in told.stderr
     assert not is_running()
 
 
@@ -117,6 +122,7 @@ def test_cleaning_leaves_results_and_sessions_in_use(inbetween: Any, session: st
     assert "frame 4" in inbetween("sessions", "clean", "--older-than", "29", "--yes").stdout
     assert session not in inbetween("sessions", "list").stdout
     assert inbetween("sessions", "clean", "x", "--older-than", "1").exit_code == 2
+    assert inbetween("sessions", "clean", "--yes").exit_code == 2
 
 
 def test_uninstall_tells_what_lies_where_and_removes_what_is_ours_alone(
