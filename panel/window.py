@@ -321,7 +321,7 @@ class Window(QMainWindow):
 def start_server() -> None:
     """Starts the render server of this installation; it stays when the panel closes."""
     subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "serve"],
+        [sys.executable, "-m", "server.cli", "server", "start"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
+from server.commands import server_app, sessions_app
 from server.commands.options import (
     Value,
     key_fields,
@@ -57,6 +58,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Paints key frames of a clip and makes the frames in between.",
 )
+app.add_typer(server_app.app, name="server")
+app.add_typer(sessions_app.app, name="sessions")
 
 
 def _print_version(wanted: bool) -> None:
@@ -208,35 +211,9 @@ def report(
 
 
 @app.command()
-def serve(
-    root: Annotated[
-        list[Path] | None,
-        typer.Option(help="A folder that clips may lie in; may be given again. Otherwise any."),
-    ] = None,
-    budget: Annotated[
-        int | None,
-        typer.Option(min=1, help="GiB of pictures to keep that can be made again; otherwise 50."),
-    ] = None,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", help="Serve in this terminal until Ctrl-C.")
-    ] = False,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="End the server; its jobs go on with the next one.")
-    ] = False,
-) -> None:
-    """Start or stop the render server, which the other commands start when they need it."""
-    from server.commands import serve as serving
-
-    if stop:
-        serving.stop()
-    else:
-        serving.serve(root or [], budget, foreground=foreground)
-
-
-@app.command()
 def panel(
     clip: Annotated[Path | None, typer.Argument(help="The clip to place key frames on.")] = None,
-    session: Annotated[str, typer.Option(help="A session; inbetween sessions lists them.")] = "",
+    session: Annotated[str, typer.Option(help="As in inbetween sessions list.")] = "",
 ) -> None:
     """Open the key-frame panel on a clip or a session, or on the newest session."""
     from server.client import connect
@@ -246,14 +223,6 @@ def panel(
             session = client.open_session(clip.absolute(), session_id=session).id
     command = [sys.executable, "-m", "panel", *(["--session", session] if session else [])]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module
-
-
-@app.command()
-def sessions() -> None:
-    """List the sessions."""
-    from server.commands.listing import list_sessions
-
-    list_sessions()
 
 
 @app.command()
@@ -306,6 +275,20 @@ def doctor() -> None:
     from server.doctor import print_findings
 
     raise typer.Exit(print_findings())
+
+
+@app.command()
+def uninstall(
+    remove: Annotated[
+        bool,
+        typer.Option("--remove", help="Delete all sessions, and what the server left; asks first."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Tell what lies where, and how to remove it."""
+    from server.commands import uninstall as leaving
+
+    leaving.uninstall(remove=remove, ask=not yes)
 
 
 def main() -> None:

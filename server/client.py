@@ -12,13 +12,15 @@ from pathlib import Path
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 from grpc_status import rpc_status
-from inbetween.v1 import frame_pb2, render_pb2, session_pb2
+from inbetween.v1 import frame_pb2, render_pb2, session_pb2, upkeep_pb2
 from inbetween.v1.frame_pb2 import FramePiece, PixelType
 from inbetween.v1.render_pb2 import Picture
 from inbetween.v1.render_pb2_grpc import RenderServiceStub
 from inbetween.v1.session_pb2 import FrameState, Job, JobState, KeyFrame, Session, SizeRule
 from inbetween.v1.session_pb2_grpc import SessionServiceStub
 from inbetween.v1.settings_pb2 import Settings
+from inbetween.v1.upkeep_pb2 import CleanSessionsResponse, GetServerStatusResponse, SessionUsage
+from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 
 from engine.errors import InbetweenError
 from engine.types import Frame, FrameRange
@@ -29,6 +31,8 @@ from server.launcher import ServerUnavailableError, channel_to_server, is_runnin
 
 CALL_SECONDS = 60.0
 PICTURE_SECONDS = 120.0
+DISK_SECONDS = 600.0
+"""For what goes through all files."""
 FINISHED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
 
 
@@ -47,12 +51,37 @@ class Client:
     def __init__(self, channel: grpc.Channel) -> None:
         self._sessions = SessionServiceStub(channel)
         self._render = RenderServiceStub(channel)
+        self._upkeep = UpkeepServiceStub(channel)
 
     def server_info(self) -> render_pb2.GetServerInfoResponse:
         """Who renders, with what."""
         with _plain_errors():
             request = render_pb2.GetServerInfoRequest()
             return self._render.GetServerInfo(request, timeout=CALL_SECONDS)
+
+    def server_status(self) -> GetServerStatusResponse:
+        """How the server stands."""
+        with _plain_errors():
+            request = upkeep_pb2.GetServerStatusRequest()
+            return self._upkeep.GetServerStatus(request, timeout=CALL_SECONDS)
+
+    def measure_sessions(self, session_id: str = "") -> Sequence[SessionUsage]:
+        """What a session takes on disk, or each of all."""
+        request = upkeep_pb2.MeasureSessionsRequest(session_id=session_id)
+        with _plain_errors():
+            return self._upkeep.MeasureSessions(request, timeout=DISK_SECONDS).sessions
+
+    def delete_session(self, session_id: str) -> int:
+        """Deletes a session; the bytes that are free by that."""
+        request = upkeep_pb2.DeleteSessionRequest(session_id=session_id)
+        with _plain_errors():
+            return self._upkeep.DeleteSession(request, timeout=DISK_SECONDS).freed_bytes
+
+    def clean_sessions(self, session_id: str = "") -> CleanSessionsResponse:
+        """Deletes what can be made again, of a session or of all."""
+        request = upkeep_pb2.CleanSessionsRequest(session_id=session_id)
+        with _plain_errors():
+            return self._upkeep.CleanSessions(request, timeout=DISK_SECONDS)
 
     def open_session(self, media: Path, *, session_id: str = "", fresh: bool = False) -> Session:
         """The session of a clip on disk; one with default settings is made where there is none."""
@@ -171,7 +200,7 @@ def connect(*, start: bool = True) -> Iterator[Client]:
     if not is_running():
         if not start:
             raise ServerUnavailableError(
-                "No render server is running: start it by inbetween serve."
+                "No render server is running: start it by inbetween server start."
             )
         start_server()
     with channel_to_server() as channel:

@@ -142,7 +142,8 @@ class Database:
     def save_session(self, clip_key: str, state: SessionState) -> None:
         effect = state.effect_settings
         self._write(
-            "INSERT INTO sessions VALUES (?1, ?2, (SELECT COUNT(*) FROM sessions), ?3, ?4, ?5, ?6) "
+            "INSERT INTO sessions VALUES "
+            "(?1, ?2, (SELECT 1 + COALESCE(MAX(number), 0) FROM sessions), ?3, ?4, ?5, ?6) "
             "ON CONFLICT (id) DO UPDATE SET clip_key = ?2, message = ?3, cuts_known = ?4, "
             "effect_settings = ?5, media = ?6",
             state.id,
@@ -152,6 +153,16 @@ class Database:
             settings_message(effect).SerializeToString() if effect else None,
             state.media,
         )
+
+    def delete_session(self, session_id: str) -> None:
+        """With all that belongs to it, at once."""
+        with self._write_errors(), self._lock, self._transaction():
+            self._connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+            for table in ("takes", "host_frames", "sequence"):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE session_id = ?",  # noqa: S608 - a name of ours
+                    (session_id,),
+                )
 
     def takes(self, session_id: str) -> list[TakeRecord]:
         """In the order of their making."""
@@ -257,9 +268,13 @@ class Database:
             return self._connection.execute(statement, values).fetchall()
 
     def _write(self, statement: str, *values: Any) -> None:
+        with self._write_errors(), self._lock:
+            self._connection.execute(statement, values)
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
         try:
-            with self._lock:
-                self._connection.execute(statement, values)
+            yield
         except sqlite3.OperationalError as error:
             raise StorageError(
                 f"The server's state cannot be written ({error}): make room on its disk."

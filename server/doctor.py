@@ -22,9 +22,9 @@ from engine.translation.painters import describe_painters, recipe_of
 from server import paths
 from server.client import connect
 from server.launcher import ServerUnavailableError
+from server.limits import BUDGET_VARIABLE, GIB, budget_gib
 from server.worker import DEVICE_VARIABLE
 
-GIB = 1 << 30
 LOW_DISK_BYTES = 10 * GIB
 NO_DISK_BYTES = GIB
 BUNDLE = "Inbetween.ofx.bundle"
@@ -116,7 +116,8 @@ def check_disk() -> Iterator[Finding]:
     home = paths.home_folder()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    text = f"{free / GIB:.1f} GiB free for {home}"
+    kept = f"at most {budget_gib():g} GiB for what can be made again ({BUDGET_VARIABLE})"
+    text = f"{free / GIB:.1f} GiB free for {home}, {kept}"
     if not os.access(existing, os.W_OK):
         todo = "it cannot be written: set INBETWEEN_HOME to a folder of yours."
         yield Finding(Verdict.FAILURE, "disk", f"{home}: {todo}")
@@ -209,7 +210,7 @@ def check_server() -> Iterator[Finding]:
     if info.version == version("inbetween"):
         yield Finding(Verdict.OK, "server", text)
     else:
-        todo = "another version: inbetween serve --stop ends it."
+        todo = "another version: inbetween server stop ends it."
         yield Finding(Verdict.WARNING, "server", f"{text}, {todo}")
 
 

@@ -111,29 +111,18 @@ class ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]
         if handler is None:
             return None
         method = handler_call_details.method.rpartition("/")[2]
-        return _guarded_handler(handler, f"answering {method}")
+        guard = _guarded_stream if handler.response_streaming else _guarded_call
+        return with_behaviour(handler, lambda behaviour: guard(behaviour, f"answering {method}"))
 
 
-def _guarded_handler(handler: "Handler", doing: str) -> "Handler":
-    make: Any
-    if handler.response_streaming:
-        behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
-        )
-        guarded: Any = _guarded_stream(behaviour, doing)
-    else:
-        behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        make = (
-            grpc.stream_unary_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_unary_rpc_method_handler
-        )
-        guarded = _guarded_call(behaviour, doing)
-    return make(  # type: ignore[no-any-return]
-        guarded,
+def with_behaviour(handler: "Handler", wrap: Callable[[Any], Any]) -> "Handler":
+    """The handler with what `wrap` makes of its behaviour."""
+    kind = "_".join(
+        "stream" if streams else "unary"
+        for streams in (handler.request_streaming, handler.response_streaming)
+    )
+    return getattr(grpc, f"{kind}_rpc_method_handler")(  # type: ignore[no-any-return]
+        wrap(getattr(handler, kind)),
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -145,17 +146,21 @@ class Jobs:
         changes: Changes,
         work_folder: Path,
         work_budget_bytes: int,
+        worker_idle_seconds: float,
     ) -> None:
         self._sessions = sessions
         self._database = database
         self._changes = changes
         self._work_folder = work_folder
         self._work_budget_bytes = work_budget_bytes
-        self._worker = Worker()
+        self._worker = Worker(worker_idle_seconds)
         self._speeds = Speeds(database)
         self._condition = threading.Condition()
         self._watchers: Counter[str] = Counter()
         """Of previews, by session."""
+        self._held: set[str] = set()
+        """Sessions whose files are being deleted."""
+        self._last_end = time.monotonic()
         self._closed = False
         self._entries = {
             job.id: _Entry(_queued(job, job.id, job.session_id), lasting=True)
@@ -273,6 +278,41 @@ class Jobs:
                 if entry.message.session_id == session_id
             ]
 
+    @property
+    def active(self) -> int:
+        """How many are queued or running."""
+        with self._condition:
+            return sum(entry.active for entry in self._entries.values())
+
+    def rested_since(self) -> float | None:
+        """The monotonic time at which the last job ended; None while there is one."""
+        with self._condition:
+            active = any(entry.active for entry in self._entries.values())
+            return None if active else self._last_end
+
+    @contextmanager
+    def held(self, session_id: str) -> Iterator[None]:
+        """No job of the session runs until the end of the block.
+
+        Raises NotPossibleNowError while one is queued or running.
+        """
+        with self._condition:
+            if session_id in self._held or any(
+                entry.active and entry.message.session_id == session_id
+                for entry in self._entries.values()
+            ):
+                raise NotPossibleNowError(
+                    f"Session {session_id} is being rendered: wait for its end, or cancel it in "
+                    "the panel or where it was started."
+                )
+            self._held.add(session_id)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._held.discard(session_id)
+                self._condition.notify_all()
+
     def making(self, session: Session, frames: FrameRange) -> Job | None:
         """A job that is to make those frames."""
         with self._condition:
@@ -330,6 +370,7 @@ class Jobs:
 
     def _end(self, entry: _Entry, state: JobState.ValueType) -> None:
         entry.message.state = state
+        self._last_end = time.monotonic()
         entry.message.seconds_left = 0
         entry.preview = None
         if state == JobState.JOB_STATE_DONE:
@@ -347,7 +388,8 @@ class Jobs:
         with self._condition:
             while not self._closed:
                 for entry in self._entries.values():
-                    if entry.message.state == JobState.JOB_STATE_QUEUED:
+                    held = entry.message.session_id in self._held
+                    if entry.message.state == JobState.JOB_STATE_QUEUED and not held:
                         entry.message.state = JobState.JOB_STATE_RUNNING
                         entry.message.stage = StageMessage.STAGE_STARTING
                         self._watch_running()

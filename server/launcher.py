@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from engine.errors import InbetweenError
 from engine.media.files import storage_errors
 from server import paths
+from server.limits import IDLE_MINUTES, IDLE_VARIABLE, idle_minutes
 
 START_SECONDS = 20.0
 GIVE_WAY_SECONDS = 3.0
@@ -54,17 +55,20 @@ def is_running(timeout_seconds: float = 2.0) -> bool:
 
 
 def start_server(arguments: Sequence[str] = ()) -> None:
-    """Starts a server in the background and returns when it answers.
+    """Starts a server in the background and returns when it answers. It ends by itself when nobody
+    uses it for a while.
 
     Raises ServerUnavailableError with the last line of its log when it does not.
     """
     log = paths.log_path()
+    idle = {IDLE_VARIABLE: str(idle_minutes(IDLE_MINUTES))}
     with storage_errors(log), log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "server.cli", "serve", "--foreground", *arguments],
+            [sys.executable, "-m", "server.cli", "server", "run", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env=os.environ | idle,
             start_new_session=True,
         )
     # One that ends at once may have given way to the server of a client that was quicker.

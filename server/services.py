@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 import grpc
-from inbetween.v1 import render_pb2, render_pb2_grpc, session_pb2, session_pb2_grpc
+from inbetween.v1 import (
+    render_pb2,
+    render_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    upkeep_pb2,
+    upkeep_pb2_grpc,
+)
 from inbetween.v1.session_pb2 import Session as SessionMessage
 
 from engine.translation.painters import describe_painters
@@ -20,6 +27,7 @@ from server.pictures import read_frame
 from server.rendering import FrameRendering, receive_source_frames
 from server.sessions import Sessions
 from server.settings import settings_of
+from server.upkeep import clean_sessions, delete_session, measure_sessions
 from server.views import frame_runs, frame_states, session_view
 from server.watching import watch
 
@@ -202,10 +210,54 @@ class RenderService(render_pb2_grpc.RenderServiceServicer):
             )
             for painter in describe_painters()
         ]
-        threads = len(os.sched_getaffinity(0))
         return render_pb2.GetServerInfoResponse(
-            version=version("inbetween"), device=f"CPU, {threads} threads", painters=painters
+            version=version("inbetween"), device=_device(), painters=painters
         )
+
+
+class UpkeepService(upkeep_pb2_grpc.UpkeepServiceServicer):
+    """What the server keeps, and how to have less of it."""
+
+    def __init__(
+        self, sessions: Sessions, jobs: Jobs, limits: upkeep_pb2.GetServerStatusResponse
+    ) -> None:
+        """`limits` tells how the server was started."""
+        self._sessions = sessions
+        self._jobs = jobs
+        self._limits = limits
+
+    def GetServerStatus(
+        self, request: upkeep_pb2.GetServerStatusRequest, context: grpc.ServicerContext
+    ) -> upkeep_pb2.GetServerStatusResponse:
+        status = upkeep_pb2.GetServerStatusResponse(
+            version=version("inbetween"),
+            device=_device(),
+            process_id=os.getpid(),
+            worker_process_id=self._jobs.worker_process_id or 0,
+            sessions=len(self._sessions.states()),
+            jobs=self._jobs.active,
+        )
+        status.MergeFrom(self._limits)
+        return status
+
+    def MeasureSessions(
+        self, request: upkeep_pb2.MeasureSessionsRequest, context: grpc.ServicerContext
+    ) -> upkeep_pb2.MeasureSessionsResponse:
+        return measure_sessions(self._sessions, request.session_id)
+
+    def DeleteSession(
+        self, request: upkeep_pb2.DeleteSessionRequest, context: grpc.ServicerContext
+    ) -> upkeep_pb2.DeleteSessionResponse:
+        return delete_session(self._sessions, self._jobs, request.session_id)
+
+    def CleanSessions(
+        self, request: upkeep_pb2.CleanSessionsRequest, context: grpc.ServicerContext
+    ) -> upkeep_pb2.CleanSessionsResponse:
+        return clean_sessions(self._sessions, self._jobs, request.session_id)
+
+
+def _device() -> str:
+    return f"CPU, {len(os.sched_getaffinity(0))} threads"
 
 
 def _look_message(look: Look) -> render_pb2.Look:

@@ -4,38 +4,54 @@ import fcntl
 import logging
 import os
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import IO
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from inbetween.v1 import render_pb2, render_pb2_grpc, session_pb2, session_pb2_grpc
+from inbetween.v1 import (
+    render_pb2,
+    render_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
+    upkeep_pb2,
+    upkeep_pb2_grpc,
+)
 
 from engine.errors import InbetweenError
 from engine.media.files import storage_errors
-from server import paths
+from server import paths, worker
 from server.changes import Changes
 from server.database import Database
 from server.errors import ErrorInterceptor
 from server.jobs import Jobs
-from server.services import RenderService, SessionService
+from server.limits import BUDGET_GIB, GIB
+from server.services import RenderService, SessionService, UpkeepService
 from server.sessions import Sessions
+from server.use import Use
 
 log = logging.getLogger(__name__)
 
 MOST_CALLS = 128
 """At once: each watcher and each waiting effect holds a thread. Others: RESOURCE_EXHAUSTED."""
 GRACE_SECONDS = 2.0
+LOCK_SECONDS = 10.0
+"""For a server that ends, and answers no more, to let go of the lock."""
+LOCK_PAUSE_SECONDS = 0.05
 LOG_BYTES = 4 << 20
 
 SERVICES = (
     session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
     render_pb2.DESCRIPTOR.services_by_name["RenderService"].full_name,
+    upkeep_pb2.DESCRIPTOR.services_by_name["UpkeepService"].full_name,
 )
 
 
@@ -53,8 +69,12 @@ class ServerOptions:
     roots: tuple[Path, ...] = (Path("/"),)
     """Folders that media may lie in. Only the same user can connect to the socket, and that user
     can read the files anyway, so everything is allowed unless told otherwise."""
-    work_budget_bytes: int = 50 << 30
+    work_budget_bytes: int = int(BUDGET_GIB * GIB)
     """Of pictures that can be made again; the ones unused for longest are deleted beyond it."""
+    idle_seconds: float | None = None
+    """After so long without calls and jobs `run_server` returns; None: never."""
+    worker_idle_seconds: float = worker.IDLE_SECONDS
+    """After so long without a task the process that renders is ended."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,7 @@ class RunningServer:
 
     socket: Path
     jobs: Jobs
+    use: Use
 
     @property
     def address(self) -> str:
@@ -76,17 +97,25 @@ def serve(options: ServerOptions) -> Iterator[RunningServer]:
 
     Raises AlreadyRunningError when another one holds the socket.
     """
-    with _locked(options.lock, options.socket):
+    with locked(options.lock, options.socket):
         _make_home(options.home)
         changes = Changes()
         database = Database(options.home / "state.sqlite")
         folder = options.home / "sessions"
         sessions = Sessions(folder, options.roots, database, changes)
-        jobs = Jobs(sessions, database, changes, folder, options.work_budget_bytes)
-        server = _listening(options.socket, sessions, jobs, changes)
+        jobs = Jobs(
+            sessions,
+            database,
+            changes,
+            folder,
+            options.work_budget_bytes,
+            options.worker_idle_seconds,
+        )
+        use = Use(jobs.rested_since, options.idle_seconds)
+        server = _listening(options, sessions, jobs, changes, use)
         jobs.start()
         try:
-            yield RunningServer(options.socket, jobs)
+            yield RunningServer(options.socket, jobs, use)
         finally:
             changes.close()
             stopped = server.stop(GRACE_SECONDS)
@@ -99,7 +128,9 @@ def serve(options: ServerOptions) -> Iterator[RunningServer]:
 
 
 def run_server(options: ServerOptions) -> None:
-    """Serves until SIGTERM or SIGINT; jobs that are not done go on with the next server."""
+    """Serves until SIGTERM or SIGINT, or until nobody used it for so long that it ends by itself;
+    jobs that are not done go on with the next server.
+    """
     _log_to(paths.log_path())
     # Blocked in every thread and waited for: a handler was seen not to wake the main thread when
     # the signal came while the worker was being started.
@@ -108,16 +139,20 @@ def run_server(options: ServerOptions) -> None:
     try:
         with serve(options) as server:
             log.info("process %d answers at %s", os.getpid(), server.socket)
-            signal.sigwait(ending)
+            while not server.use.close_door():
+                if signal.sigtimedwait(ending, server.use.sleep_seconds()):
+                    break
             log.info("process %d ends", os.getpid())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _listening(socket: Path, sessions: Sessions, jobs: Jobs, changes: Changes) -> grpc.Server:
+def _listening(
+    options: ServerOptions, sessions: Sessions, jobs: Jobs, changes: Changes, use: Use
+) -> grpc.Server:
     server = grpc.server(
         ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call"),
-        interceptors=[ErrorInterceptor()],
+        interceptors=[use, ErrorInterceptor()],
         maximum_concurrent_rpcs=MOST_CALLS,
     )
     session_pb2_grpc.add_SessionServiceServicer_to_server(
@@ -126,31 +161,56 @@ def _listening(socket: Path, sessions: Sessions, jobs: Jobs, changes: Changes) -
     render_pb2_grpc.add_RenderServiceServicer_to_server(
         RenderService(sessions, jobs, changes), server
     )
+    limits = upkeep_pb2.GetServerStatusResponse(
+        idle_seconds=options.idle_seconds or 0,
+        work_budget_bytes=options.work_budget_bytes,
+        home=str(options.home),
+    )
+    upkeep_pb2_grpc.add_UpkeepServiceServicer_to_server(
+        UpkeepService(sessions, jobs, limits), server
+    )
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     for name in ("", *SERVICES):
         healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
     names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-    socket.unlink(missing_ok=True)
-    server.add_insecure_port(f"unix:{socket}")
+    options.socket.unlink(missing_ok=True)
+    server.add_insecure_port(f"unix:{options.socket}")
     server.start()
     return server
 
 
 @contextmanager
-def _locked(lock: Path, socket: Path) -> Iterator[None]:
+def locked(lock: Path, socket_path: Path) -> Iterator[None]:
+    """No server runs but that of the block. Raises AlreadyRunningError where one answers."""
     # gRPC takes a socket over without a word, so the lock decides who serves.
     with storage_errors(lock):
         file = lock.open("a+")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunningError(
-                f"Another render server answers at {socket}: use that one, or stop it first."
-            ) from error
+        latest = time.monotonic() + LOCK_SECONDS
+        while not _takes_lock(file):
+            # One that does not answer is ending, or starting: it may be the next one's turn soon.
+            if _answers(socket_path) or time.monotonic() > latest:
+                raise AlreadyRunningError(
+                    f"Another render server answers at {socket_path}: use that one, or stop it "
+                    "first."
+                )
+            time.sleep(LOCK_PAUSE_SECONDS)
         yield
+
+
+def _takes_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _answers(socket_path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(socket_path)) == 0
 
 
 def _make_home(home: Path) -> None:

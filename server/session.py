@@ -63,6 +63,7 @@ class Session:
         self._sequence = database.sequence(state.id)
         self._takes = {take.address: take for take in database.takes(state.id)}
         self._examined: set[int] = set()
+        self._deleted = False
 
     @property
     def state(self) -> SessionState:
@@ -83,6 +84,7 @@ class Session:
     def edit(self, rule: Rule) -> SessionState:
         """Applies a rule; where it changes what is rendered, that is a new revision."""
         with self._lock:
+            self.check_there()
             before = self._state
             after = rule(before)
             if after == before:
@@ -91,6 +93,7 @@ class Session:
                 after = replace(after, revision=before.revision + 1)
             self._database.save_session(self.clip_key, after)
             self._state = after
+            self.folder.mark_used()
             if after.revision != before.revision:
                 self._replanned(Topic.SESSION, Topic.FRAMES)
             return after
@@ -152,6 +155,31 @@ class Session:
                 self._source.close()
                 self._source = None
 
+    def check_there(self) -> None:
+        """Raises NotFoundError once it is deleted."""
+        if self._deleted:
+            raise NotFoundError(f"Session {self.id} was deleted: open its clip again.")
+
+    def delete(self) -> Path:
+        """Takes the session out of the books. What is returned is its folder, by a name that no
+        session has, for the caller to delete.
+
+        No job of the session may run meanwhile. Raises StorageError, and then the session stays.
+        """
+        with self._arrival, self._lock:
+            self.check_there()
+            self.close()
+            # The folder first: killed in between, the next server gives it its name again.
+            doomed = self.folder.set_aside()
+            try:
+                self._database.delete_session(self.id)
+            except Exception:
+                self.folder.take_back()
+                raise
+            self._deleted = True
+        self._changes.tell(self.id, *Topic)
+        return doomed
+
     def read_source(self, index: int) -> Frame:
         """Raises NotFoundError outside the clip, and for a frame that the host has not sent."""
         self.check_index(index)
@@ -200,6 +228,7 @@ class Session:
             )
         host_frame = HostFrame(received.digest, received.host_digest, FrameKind.of(frame))
         with self._arrival:  # Files are written one at a time, and nobody else waits for them.
+            self.check_there()
             known = self._host_frames.get(frame.index)
             if known is None or known.digest != host_frame.digest:
                 self._database.forget_host_frame(self.id, frame.index)
@@ -328,7 +357,9 @@ class Session:
             "painting", frame=index, pixels=hashlib.blake2b(pixels.tobytes()).hexdigest()
         )
         description = {"painting": painting.name, "frame": index, "size_rule": rule.value}
-        self.folder.save_take(address, pixels, Precision.FLOAT, description)
+        with self._arrival:
+            self.check_there()
+            self.folder.save_take(address, pixels, Precision.FLOAT, description)
         take = TakeRecord(
             address=address,
             frame=index,
@@ -370,6 +401,7 @@ class Session:
 
     def _add_take(self, take: TakeRecord) -> None:
         with self._lock:
+            self.check_there()
             if take.address in self._takes:
                 return
             self._database.add_take(self.id, take)

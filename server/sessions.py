@@ -25,7 +25,7 @@ from server.frames import check_size
 from server.session import Session, digests_of, media_identity
 from server.settings import settings_of
 from server.state import SessionState
-from server.store import SessionFolder
+from server.store import SessionFolder, finish_deletions
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Sessions:
         self._changes = changes
         self._lock = threading.RLock()
         self._stored = {state.id: (key, state) for key, state in database.sessions()}
+        finish_deletions(folder, self._stored)
         self._live: dict[str, Session] = {}
 
     def states(self) -> list[SessionState]:
@@ -83,6 +84,7 @@ class Sessions:
             wanted = self._wanted(request.clip, settings or RenderSettings())
             session = self._find_or_make("", wanted, settings, fresh=request.fresh)
             self._look_again(session, wanted)
+        session.folder.mark_used()
         if settings:
             session.edit(lambda state: rules.change_settings(state, settings))
         return session
@@ -94,8 +96,16 @@ class Sessions:
         session = self._find_or_make(request.session_id, wanted, settings)
         if wanted.application is not None:
             self._look_again(session, wanted)
+        session.folder.mark_used()
         session.edit(lambda state: rules.change_settings_by_effect(state, settings))
         return session
+
+    def delete(self, session_id: str) -> Path:
+        """As `Session.delete`, and nobody finds it any more. Raises NotFoundError."""
+        with self._lock:
+            doomed = self.get(session_id).delete()
+            del self._stored[session_id], self._live[session_id]
+            return doomed
 
     def close(self) -> None:
         """Lets go of the clips' files."""

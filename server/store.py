@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -41,6 +42,9 @@ PACKAGES = (
 )
 """Whose versions may change a picture."""
 
+DOOMED = ".deleted-"
+"""Before the id of a session in the name of its folder, while it is being deleted."""
+
 UNFINISHED_SECONDS = 3600
 """After which nobody writes a file any more whose name is still the temporary one."""
 
@@ -56,6 +60,26 @@ class SessionFolder:
         for name in ("arriving", "sequence"):
             with storage_errors(self.path):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def mark_used(self) -> None:
+        """The folder's own time tells when somebody had to do with the session last."""
+        with suppress(OSError):  # It is worth no failed edit.
+            os.utime(self.path)
+
+    def set_aside(self) -> Path:
+        """Gives the folder a name that no session has. Raises StorageError."""
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)  # A person may have deleted it.
+            return self.path.rename(self._doomed)
+
+    def take_back(self) -> None:
+        """Gives the folder its own name again. Raises StorageError."""
+        with storage_errors(self.path):
+            self._doomed.rename(self.path)
+
+    @property
+    def _doomed(self) -> Path:
+        return self.path.with_name(f"{DOOMED}{self.path.name}")
 
     def source(self, index: int) -> Path:
         return self.path / "source" / f"{index:06d}.exr"
@@ -241,6 +265,37 @@ def evict(sessions: Path, budget_bytes: int, keep: Collection[Address]) -> None:
             for path, _ in pieces[picture]:
                 path.unlink(missing_ok=True)
             excess -= sizes[picture]
+
+
+def finish_deletions(sessions: Path, known: Collection[str]) -> None:
+    """Brings to an end what a killed server began: the session is there, or all of it is gone."""
+    for doomed in sessions.glob(f"{DOOMED}*"):
+        session_id = doomed.name.removeprefix(DOOMED)
+        if session_id in known:
+            SessionFolder(sessions / session_id).take_back()
+        else:
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def delete_work(folder: SessionFolder) -> int:
+    """Deletes what can be made again; the bytes that are free by that. Raises StorageError."""
+    freed = 0
+    for path in (folder.path / "work").glob("*"):
+        # One after the other: the budget may take some of them at the same time.
+        with storage_errors(path), suppress(FileNotFoundError):
+            size = path.lstat().st_size
+            path.unlink()
+            freed += size
+    return freed
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder; files may come and go meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_size if not path.is_dir() else 0
+    return size
 
 
 def sweep(sessions: Path) -> None:

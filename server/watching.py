@@ -30,6 +30,7 @@ def watch(
     topics, since = set(Topic), changes.now()
     with jobs.previews(session.id) if previews else nullcontext():
         while is_active() and not changes.closed:
+            session.check_there()
             began = time.monotonic()
             yield from teller.news(topics - hidden)
             if topics:

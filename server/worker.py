@@ -34,6 +34,9 @@ PATIENCE_SECONDS = 10.0
 """For a task to end when it was cancelled. One that comes to no step meanwhile, as while a large
 model is read or fetched, ends with its process, and the next task begins with another one."""
 
+IDLE_SECONDS = 120.0
+"""After its last task the process stays for the next one; then it ends, and its memory is free."""
+
 DEVICE_VARIABLE = "INBETWEEN_DEVICE"
 """What propagation computes on: auto (the default), cpu, cuda, or cuda:1 for the second card."""
 
@@ -188,15 +191,19 @@ class _Process:
 
 
 class Worker:
-    """The server's half: one process, started when there is something to do."""
+    """The server's half: one process, started when there is something to do, ended when there was
+    nothing for a while.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, idle_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._closed = False
         self._process: _Process | None = None
         self._is_busy = False
         self._watched = False
         self._patience: threading.Timer | None = None
+        self._rest_time: threading.Timer | None = None
 
     def run(self, task: Task) -> Generator[News]:
         """What the worker tells while it does the task; whoever stops listening ends its process.
@@ -239,6 +246,7 @@ class Worker:
         """Ends the process at once, for good; what it saved is whole."""
         with self._lock:
             self._closed = True
+            self._end_rest()
         self._kill()
 
     @property
@@ -250,6 +258,7 @@ class Worker:
         with self._lock:
             if self._closed:
                 raise _stopped()
+            self._end_rest()
             if self._process is None or self._process.popen.poll() is not None:
                 self._process = _Process()
             self._process.pipe.send(Watch(self._watched))
@@ -272,6 +281,26 @@ class Worker:
             if self._patience is not None:
                 self._patience.cancel()
                 self._patience = None
+            if self._process is not None and not self._closed:
+                self._rest_time = threading.Timer(self._idle_seconds, self._let_go)
+                self._rest_time.daemon = True
+                self._rest_time.start()
+
+    def _end_rest(self) -> None:
+        """To be called with the lock held."""
+        if self._rest_time is not None:
+            self._rest_time.cancel()
+            self._rest_time = None
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._rest_time is not threading.current_thread():
+                return  # A task began at the last moment.
+            self._rest_time = None
+            process, self._process = self._process, None
+        if process is not None:
+            log.info("the worker had nothing to do: its process is ended")
+            process.kill()
 
     def _lose_patience(self) -> None:
         with self._lock:

@@ -55,7 +55,7 @@ def _of_link(model: SessionModel) -> Notice | None:
         return Notice(
             Tone.NEUTRAL,
             "Empty: no clip",
-            "No clip yet",
+            "The session was deleted" if model.session else "No clip yet",
             f"{model.link_text} {OPEN_A_CLIP}".strip(),
             Remedy.OPEN_MOVIE,
         )

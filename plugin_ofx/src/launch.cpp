@@ -43,7 +43,7 @@ std::string command() {
   if (line.empty() || access(line.c_str(), X_OK) != 0) {
     throw EffectError("The command " + line + " that " + file.string() +
                       " names cannot be run: install Inbetween again, or start the render server "
-                      "by hand: inbetween serve.");
+                      "by hand: inbetween server start.");
   }
   return line;
 }

@@ -210,6 +210,7 @@ RenderReply Server::render_frame(const v1::RenderFrameRequest& request, Urgency 
   try {
     return ask(request, urgency, keep_going);
   } catch (const Disconnected&) {
+    std::this_thread::sleep_for(kPoll);  // One that ends by itself just now listens no more then.
     return ask(request, urgency, keep_going);
   }
 }
@@ -312,8 +313,10 @@ Response Server::call(grpc::Status (Stub::*method)(grpc::ClientContext*, const R
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (status.ok()) return response;
-    if (!again && status.error_code() == grpc::StatusCode::UNAVAILABLE) continue;
-    throw failure(status, urgency);
+    if (again || status.error_code() != grpc::StatusCode::UNAVAILABLE) {
+      throw failure(status, urgency);
+    }
+    std::this_thread::sleep_for(kPoll);
   }
   throw unanswered();
 }
@@ -361,10 +364,7 @@ std::shared_ptr<grpc::Channel> Server::channel(Urgency urgency) {
     throw unanswered();
   }
   if (!is_listening(path)) {
-    if (urgency == Urgency::kInteractive) {
-      throw EffectError(
-          "No render server is running: press Open key frames, or run: inbetween serve.");
-    }
+    if (urgency == Urgency::kInteractive) throw absent(path);
     start(path);
   }
   auto channel = channel_to(path);
@@ -391,7 +391,7 @@ std::shared_ptr<grpc::Channel> Server::channel_to(const std::string& path) {
 void Server::start(const std::string& path) {
   const std::lock_guard lock(mutex_);
   const auto patience_ends = steady_clock::now() + kStartTime;
-  if (!is_listening(path)) launch({"serve", "--foreground"});
+  if (!is_listening(path)) launch_server();
   while (!is_listening(path)) {
     if (steady_clock::now() > patience_ends) {
       throw EffectError("The render server did not start: see its log (" + runtime_folder() +
@@ -399,6 +399,23 @@ void Server::start(const std::string& path) {
     }
     std::this_thread::sleep_for(kPoll);
   }
+}
+
+void Server::launch_server() {
+  launch({"server", "start"});
+  launched_ = steady_clock::now();
+}
+
+EffectError Server::absent(const std::string& path) {
+  if (launched_.load() == steady_clock::time_point{}) {
+    return EffectError(
+        "No render server is running: press Open key frames, or run: inbetween server start.");
+  }
+  // Another thread that holds the lock is starting it.
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  const bool may_launch = lock && steady_clock::now() > launched_.load() + kSilence;
+  if (may_launch && !is_listening(path)) launch_server();
+  return EffectError("The render server is starting again: the source is shown until it answers.");
 }
 
 EffectError Server::failure(const grpc::Status& status, Urgency urgency) {

@@ -75,12 +75,18 @@ class Server {
   std::shared_ptr<grpc::Channel> channel(Urgency urgency);
   std::shared_ptr<grpc::Channel> channel_to(const std::string& path);
   void start(const std::string& path);
+  void launch_server();
+  // What a viewer is told, which waits for nothing. A server that this process had started, and
+  // that has ended by itself since, is started again.
+  EffectError absent(const std::string& path);
   EffectError failure(const grpc::Status& status, Urgency urgency);
   EffectError no_answer(Urgency urgency);
 
   std::mutex mutex_;
   std::string path_;
   std::shared_ptr<grpc::Channel> channel_;
+  // When this process launched a server last.
+  std::atomic<std::chrono::steady_clock::time_point> launched_{};
   // A server that did not answer is not asked by viewers again before this time.
   std::atomic<std::chrono::steady_clock::time_point> silent_until_{};
 };

@@ -17,6 +17,8 @@ from inbetween.v1.settings_pb2 import (
     Settings,
     TranslationSettings,
 )
+from inbetween.v1.upkeep_pb2 import DeleteSessionRequest
+from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
@@ -459,6 +461,26 @@ def test_edits_made_while_the_server_restarts_arrive(
         qtbot.waitUntil(lambda: opened.keys == [1])
         qtbot.waitUntil(lambda: window.editor.model.unsent_edits == 0)
         window.shut_down()
+
+
+def test_a_panel_whose_session_is_deleted_says_so_and_opens_another_clip(
+    open_session: OpenSession, render_server: RunningServer, clip: Path, qtbot: QtBot
+) -> None:
+    opened = open_session(2)
+    window = opened.window
+    with grpc.insecure_channel(render_server.address) as channel:
+        request = DeleteSessionRequest(session_id=opened.session_id)
+        UpkeepServiceStub(channel).DeleteSession(request)
+    qtbot.waitUntil(lambda: window.editor.model.link is Link.NO_SESSION)
+    assert window.strip.isVisible()
+    assert window.strip.title.text() == "The session was deleted"
+    assert opened.session_id in window.strip.text.text()
+    QTest.keyClick(window, Qt.Key.Key_Right)
+    window.connection.open_movie(clip)
+    qtbot.waitUntil(lambda: window.editor.model.link is Link.CONNECTED)
+    qtbot.waitUntil(
+        lambda: not window.strip.isVisible() or "deleted" not in window.strip.title.text()
+    )
 
 
 def _middle(window: Window, view: Qt.Key) -> QImage:

@@ -1,14 +1,17 @@
 """Buttons of the effect, and what they leave in its parameters."""
 
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
 from inbetween.v1.settings_pb2 import Settings
 
 from tests.ofx_host.host import BUNDLE, Effect, OfxHost, library
-from tests.plugin_ofx.conftest import FakeServer, clip
+from tests.plugin_ofx.conftest import FakeServer, clip, fake_server, serving
 
 
 def created(host: OfxHost) -> Effect:
@@ -136,6 +139,29 @@ def test_panel_opens_on_the_session_without_the_hosts_libraries(
     names = {line.partition("=")[0] for line in lines[1:]}
     assert "INBETWEEN_RUNTIME_DIR" in names
     assert not names & {"LD_LIBRARY_PATH", "PYTHONHOME", "QT_PLUGIN_PATH"}
+
+
+def test_a_viewer_starts_a_server_again_that_this_effect_had_started(
+    runtime: Path, installed: tuple[Path, Path]
+) -> None:
+    path, record = installed
+    frames = clip()
+    with OfxHost({"INBETWEEN_RUNTIME_DIR": str(runtime)}) as host, ThreadPoolExecutor(1) as pool:
+        host.feed(frames)
+        host.load(path)
+        effect = host.create()
+        pressed = pool.submit(effect.press, "add_key", 0)
+        assert wait_for(record).splitlines()[0] == "server start"
+        with serving(fake_server(), runtime):
+            pressed.result(timeout=30)
+            effect.render([0])
+        record.unlink()
+        deadline = time.monotonic() + 30
+        while not record.exists():
+            assert time.monotonic() < deadline, "the server was not started again"
+            (picture,) = effect.render([1])
+            np.testing.assert_array_equal(picture.pixels, frames[1])
+        assert host.messages()[-1].text.startswith("The render server is starting again")
 
 
 def test_command_that_is_gone_is_told(runtime: Path, installed: tuple[Path, Path]) -> None:

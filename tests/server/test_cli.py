@@ -63,7 +63,7 @@ def test_a_wrong_command_is_wrong_input() -> None:
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the folder should be")
     (tmp_path / "run").mkdir(mode=0o700)
-    told = inbetween("sessions", home=tmp_path)
+    told = inbetween("sessions", "list", home=tmp_path)
     assert told.returncode == 1
     assert "did not start" in told.stderr
     assert "home" in told.stderr
@@ -73,11 +73,11 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_only_with_debug_does_a_person_see_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run").chmod(0o777)
-    told = inbetween("sessions", home=tmp_path)
+    told = inbetween("sessions", "list", home=tmp_path)
     assert told.returncode == 2
     assert told.stderr.count("\n") == 1
     assert "chmod 700" in told.stderr
-    assert "Traceback" in inbetween("sessions", home=tmp_path, INBETWEEN_DEBUG="1").stderr
+    assert "Traceback" in inbetween("sessions", "list", home=tmp_path, INBETWEEN_DEBUG="1").stderr
 
 
 @pytest.fixture

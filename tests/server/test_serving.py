@@ -27,14 +27,16 @@ SERVE = "from server.serving import ServerOptions, run_server; run_server(Server
 
 
 @contextmanager
-def server_process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Caller]]:
-    """A server of its own, as a person starts it."""
+def server_process(
+    folder: Path, program: str = SERVE, *arguments: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Caller]]:
+    """A server of its own, as a person starts it, or by another program."""
     runtime = folder / "run"
     environment = os.environ | {
         "INBETWEEN_RUNTIME_DIR": str(runtime),
         "INBETWEEN_HOME": str(folder / "home"),
     }
-    process = subprocess.Popen([sys.executable, "-c", SERVE], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment)
     try:
         with grpc.insecure_channel(f"unix:{runtime / 'server.sock'}") as channel:
             grpc.channel_ready_future(channel).result(timeout=20)

@@ -183,9 +183,9 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(
 
 
 def test_a_second_server_gives_way_to_the_first(inbetween: Any, movie: Any, tmp_path: Path) -> None:
-    assert inbetween("sessions").exit_code == 0
-    assert "already: inbetween serve --stop" in refused(inbetween("serve"), code=1)
-    assert "Another render server" in refused(inbetween("serve", "--foreground"), code=1)
+    assert inbetween("sessions", "list").exit_code == 0
+    assert "already: inbetween server stop" in refused(inbetween("server", "start"), code=1)
+    assert "Another render server" in refused(inbetween("server", "run"), code=1)
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())  # Ctrl-C is heard as before
     result = inbetween("render", movie("clip.mp4"), "--keys", "0", "--out", tmp_path / "out.mp4")
     assert result.exit_code == 0
