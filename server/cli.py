@@ -18,6 +18,8 @@ from typer.core import TyperGroup
 
 from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
 from server.commands.options import (
+    KEY_FRAMES,
+    HelpAll,
     Value,
     key_fields,
     with_picture_options,
@@ -90,7 +92,9 @@ def render(
     keys: Annotated[
         str,
         typer.Option(
-            metavar="0,24,61", help="Key frames by hand, in place of those of the session."
+            metavar="0,24,61",
+            help="Key frames by hand, in place of those of the session.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = "",
     key: Annotated[
@@ -101,17 +105,24 @@ def render(
             'hand, seed=3" or "61: anchor=yes"; NAME= alone follows the clip again. Names: '
             f"{', '.join(field.name.replace('_', '-') for field in key_fields())}. May be given "
             "again.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = None,
     painting: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="24=FILE", help="A picture painted by hand for a key frame; may be given again."
+            metavar="24=FILE",
+            help="A picture painted by hand for a key frame; may be given again.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = None,
     size_rule: Annotated[
         str,
-        typer.Option(metavar="fit|crop|refuse", help="What to do with a painting of another size."),
+        typer.Option(
+            metavar="fit|crop|refuse",
+            help="What to do with a painting of another size.",
+            rich_help_panel=KEY_FRAMES,
+        ),
     ] = "refuse",
     mask: Annotated[
         Path | None,
@@ -123,13 +134,16 @@ def render(
     renew: Annotated[
         bool,
         typer.Option(
-            "--renew", help="Paint key frames again that were painted against older key frames."
+            "--renew",
+            help="Paint key frames again that were painted against older key frames.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Leave the clip's session alone and begin another.")
     ] = False,
+    _: HelpAll = False,
     **settings: Value | None,
 ) -> None:
     """Render a clip into a movie or a sequence.
@@ -188,7 +202,7 @@ def report(
     json: Annotated[Path | None, typer.Option(help="Writes all figures, frame by frame.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draws them, as .png.")] = None,
 ) -> None:
-    """Tell by figures how calm a result is, and how near to its prompt (section 5.2)."""
+    """Tell by figures how calm a result is, and how near to its prompt."""
     from server.commands.report import ReportOrder
     from server.commands.report import report as measure
 
@@ -292,6 +306,7 @@ def selftest(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda|cuda:1", help="What computes.")
     ] = "auto",
+    _: HelpAll = False,
     **settings: Value | None,
 ) -> None:
     """Check a diffusion model on this machine: renders a short clip and judges it line by line."""
