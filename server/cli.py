@@ -175,20 +175,25 @@ def render(
 @app.command()
 def report(
     result: Annotated[Path, typer.Argument(help="A movie, or pictures as in out.%04d.exr.")],
-    source: Annotated[Path, typer.Option(help="The clip that the result was made from.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="The clip that the result was made from; otherwise the one that it names, in the "
+            "same folder."
+        ),
+    ] = None,
     frames: Annotated[
         str,
         typer.Option(
             "--range",
             metavar="FIRST-LAST",
-            help="Which frames of the clip a movie shows; of pictures, those to look at.",
+            help="Which frames of the clip a movie shows, where inbetween render did not write it; "
+            "of pictures, those to look at.",
         ),
     ] = "",
     keys: Annotated[
         str,
-        typer.Option(
-            metavar="0,24,61", help="Key frames, where no render.json beside pictures names them."
-        ),
+        typer.Option(metavar="0,24,61", help="Key frames, where the result does not name them."),
     ] = "",
     prompt: Annotated[str, typer.Option(help="What was asked for, for Fram-Acc.")] = "",
     source_prompt: Annotated[str, typer.Option(help="What the clip shows, for Fram-Acc.")] = "",

@@ -68,7 +68,7 @@ HelpAll = Annotated[
     bool,
     typer.Option(
         "--help-all",
-        help="Show all options, which are for models of your own, ControlNets and fine control too.",
+        help="Show all options: for models of your own, ControlNets and fine control too.",
         callback=_show_all,
         is_eager=True,
     ),
