@@ -321,6 +321,26 @@ def selftest(
 
 
 @app.command()
+def install_plugin(
+    user: Annotated[bool, typer.Option("--user", help="For you alone, without root.")] = False,
+    system: Annotated[
+        bool, typer.Option("--system", help="For everybody, where every editor looks.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take it away again.")] = False,
+) -> None:
+    """Put the effect where editors look for it: for everybody, unless --user is given."""
+    from server.commands import install_plugin as command
+
+    if user and system:
+        raise InvalidValueError("--user and --system are two places: give one of them.")
+    where = command.Where.USER if user else command.Where.SYSTEM if system else None
+    if remove:
+        command.remove(where)
+    else:
+        command.install(where)
+
+
+@app.command()
 def doctor() -> None:
     """Check the installation, and say what to do where something is missing."""
     from server.doctor import print_findings

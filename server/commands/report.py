@@ -90,7 +90,7 @@ class ReportOrder:
 
 def report(order: ReportOrder) -> None:
     """Measures, prints the figures and writes what was asked for."""
-    order = _completed(order)
+    asked, order = order, _completed(order)
     keys = order.keys or ()
     measured: list[FrameFigures] = []
     with (
@@ -99,7 +99,7 @@ def report(order: ReportOrder) -> None:
         closing(open_source(_source(order), display.note)) as source,
     ):
         frames = _frames(order, result, source)
-        check_key_frames(frames, order.keys or ())
+        check_key_frames(frames, asked.keys or ())
         embeddings, clip_model = _embeddings(order, display)
         if not any(key in frames for key in keys):
             display.note("No key frames are known, which Key-MSE needs: name them by --keys.")
