@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 PACKAGES := engine server panel benchmarks demo tests
 CPP_FILES = $(shell git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh')
 
-.PHONY: help setup demo test test-long check format bench plugin panel clean
+.PHONY: help setup demo test test-long check format bench plugin install-plugin panel clean
 
 help:
 	@echo 'make setup      system packages, .venv, kernels, effect; quick when nothing changed'
@@ -16,6 +16,7 @@ help:
 	@echo 'make format     writes what ruff and clang-format would'
 	@echo 'make bench      the benchmarks, as tables'
 	@echo 'make plugin     build/plugin/Inbetween.ofx.bundle'
+	@echo 'make install-plugin  puts it where editors look (sudo, or inbetween install-plugin --user)'
 	@echo 'make panel      opens the key-frame panel'
 
 setup:
@@ -50,7 +51,10 @@ bench: setup
 
 plugin: setup
 	@cmake --build build/plugin --target inbetween_ofx
-	@echo 'Copy or link build/plugin/Inbetween.ofx.bundle into /usr/OFX/Plugins, or name its folder in OFX_PLUGIN_PATH.'
+	@echo 'build/plugin/Inbetween.ofx.bundle is built: make install-plugin puts it where editors look.'
+
+install-plugin: plugin
+	@.venv/bin/inbetween install-plugin
 
 panel: setup
 	@.venv/bin/inbetween panel

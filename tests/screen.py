@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+_OF_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "XDG_SESSION_TYPE")
 _COLOR_BYTES = 12
 """Of an entry of the colour map in an XWD file."""
 
@@ -58,5 +59,10 @@ def virtual_screen() -> Iterator[Screen]:
 
 def without_screen() -> dict[str, str]:
     """The environment of programs that find no screen, whatever this machine has."""
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "XDG_SESSION_TYPE")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    return {name: value for name, value in os.environ.items() if name not in _OF_SCREENS}
+
+
+def hide_screen(patch: pytest.MonkeyPatch) -> None:
+    """From programs that the test starts without an environment of their own."""
+    for name in _OF_SCREENS:
+        patch.delenv(name, raising=False)

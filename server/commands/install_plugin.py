@@ -109,7 +109,9 @@ def _place(where: Where | None) -> Place:
     existing = next(each for each in (system.folder, *system.folder.parents) if each.exists())
     if os.access(existing, os.W_OK):
         return system
-    raise StorageError(_for_root(system, "install-plugin"))
+    raise StorageError(
+        f"{_for_root(system, 'install-plugin')}, or inbetween install-plugin --user for you alone."
+    )
 
 
 def _place_of(where: Where) -> Place:
@@ -130,10 +132,7 @@ def _is_sudo() -> bool:
 
 def _for_root(place: Place, command: str) -> str:
     """Sudo has another PATH, so the command is named in full."""
-    return (
-        f"{place.folder} cannot be written: sudo {bundle.own_command()} {command} --system, or "
-        f"without sudo {command} --user."
-    )
+    return f"{place.folder} cannot be written: give sudo {bundle.own_command()} {command} --system"
 
 
 @contextmanager
@@ -142,7 +141,7 @@ def _not_writable(place: Place, command: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         if place.where is Where.SYSTEM:
-            raise StorageError(_for_root(place, command)) from error
+            raise StorageError(f"{_for_root(place, command)}.") from error
         raise
 
 
