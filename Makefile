@@ -5,7 +5,8 @@ PYTHON := .venv/bin/python
 PACKAGES := engine server panel benchmarks demo tests
 CPP_FILES = $(shell git ls-files '*.cpp' '*.h' '*.hpp' '*.cu' '*.cuh')
 
-.PHONY: help setup demo test test-long check format bench plugin panel wheel clean distclean
+.PHONY: help setup demo test test-long check format bench plugin install-plugin panel wheel clean
+.PHONY: distclean
 
 help:
 	@echo 'make setup      system packages, .venv, kernels, effect; quick when nothing changed'
@@ -16,6 +17,7 @@ help:
 	@echo 'make format     writes what ruff and clang-format would'
 	@echo 'make bench      the benchmarks, as tables'
 	@echo 'make plugin     build/plugin/Inbetween.ofx.bundle'
+	@echo 'make install-plugin  puts it where editors look (sudo, or inbetween install-plugin --user)'
 	@echo 'make panel      opens the key-frame panel'
 	@echo 'make wheel      dist/inbetween-*.whl, with kernels and effect, for pipx'
 	@echo 'make clean      deletes what was built here; make distclean also the libraries and .venv'
@@ -55,7 +57,10 @@ bench: setup
 
 plugin: setup
 	@cmake --build build/plugin --target inbetween_ofx
-	@echo 'Copy or link build/plugin/Inbetween.ofx.bundle into /usr/OFX/Plugins, or name its folder in OFX_PLUGIN_PATH.'
+	@echo 'build/plugin/Inbetween.ofx.bundle is built: make install-plugin puts it where editors look.'
+
+install-plugin: plugin
+	@.venv/bin/inbetween install-plugin
 
 panel: setup
 	@.venv/bin/inbetween panel

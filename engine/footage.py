@@ -14,6 +14,7 @@ from engine.media.color import to_painting_space
 from engine.media.source import FrameSource, open_source
 from engine.motion.flow import FlowEstimator
 from engine.types import FloatArray, Flow, Frame
+from engine.wording import plural
 
 FLOW_BYTES = 512 << 20
 """Flows of an interval that are kept: both directions and the blend need the same ones."""
@@ -81,7 +82,7 @@ class Footage:
         wanted = frames.first + index - self._clip.frame_range.first
         if wanted not in frames:
             raise InvalidValueError(
-                f"The control movie {movie} has {len(frames.indices)} frames and none for frame "
+                f"The control movie {movie} has {plural(len(frames), 'frame')} and none for frame "
                 f"{index}: give one as long as the clip."
             )
         size = self._clip.size

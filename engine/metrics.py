@@ -1,7 +1,7 @@
 """Figures by which results are compared (section 5.2)."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import nan
 
@@ -59,6 +59,8 @@ class FrameFigures:
     prompt_likeness: float | None = None
     """Cosine of its CLIP embedding and that of the prompt."""
     source_prompt_likeness: float | None = None
+    source: "FrameFigures | None" = None
+    """Those of the source's own frame."""
 
     @property
     def margin(self) -> float | None:
@@ -99,12 +101,11 @@ def pixel_mse(
     `results` and `sources` are the same frames [H, W, 3] in painting space, in the order of time;
     two of each are held at once.
     """
-    return WarpError(
-        tuple(
-            _warp_error_between(now, before, flow)
-            for before, now in pairwise(zip(results, sources, strict=True))
-        )
+    errors = (
+        _errors(now, before, flow)[0]
+        for before, now in pairwise(zip(results, sources, strict=True))
     )
+    return WarpError(tuple(nan if error is None else error for error in errors))
 
 
 def key_mse(
@@ -155,27 +156,24 @@ def frame_figures(
     flow: FlowEstimator,
     embeddings: Embeddings | None = None,
 ) -> Iterator[FrameFigures]:
-    """The figures of each frame as soon as they are known, which those before it decide.
+    """The figures of each frame, and of its source, as soon as they are known, which those before
+    it decide.
 
     `frames` are number, result and source, [H, W, 3] in painting space, in the order of time; two
     frames and a key frame are held at once. Fram-Acc and Tem-Con need `embeddings`.
     """
-    prompt = None if embeddings is None else embeddings.prompt
-    source_prompt = None if embeddings is None else embeddings.source_prompt
-    before, key_before, embedded_before = None, None, None
+    likenesses = _Likenesses(embeddings), _Likenesses(embeddings)
+    before, key_before = None, None
     for frame, result, source in frames:
         now, is_key = (result, source), frame in keys
-        embedded = None if embeddings is None else embeddings.embed(result)
-        yield FrameFigures(
-            frame,
-            is_key,
-            pixel_mse=_figure(now, before, flow),
-            key_mse=_figure(now, key_before, flow) if is_key else None,
-            likeness=_cosine(embedded, embedded_before),
-            prompt_likeness=_cosine(embedded, prompt),
-            source_prompt_likeness=_cosine(embedded, source_prompt),
+        errors = _errors(now, before, flow)
+        key_errors = _errors(now, key_before, flow) if is_key else (None, None)
+        ours, theirs = (
+            FrameFigures(frame, is_key, errors[at], key_errors[at], *likenesses[at].of(now[at]))
+            for at in (0, 1)
         )
-        before, embedded_before = now, embedded
+        yield replace(ours, source=theirs)
+        before = now
         if is_key:
             key_before = now
 
@@ -204,27 +202,43 @@ def _lab_moments(pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
     return lab.mean(axis=0), lab.std(axis=0)
 
 
-def _figure(
+class _Likenesses:
+    """What CLIP says of the frames of a movie, one after the other."""
+
+    def __init__(self, embeddings: Embeddings | None) -> None:
+        self._embeddings = embeddings
+        self._before: FloatArray | None = None
+
+    def of(self, picture: FloatArray) -> tuple[float | None, float | None, float | None]:
+        """To the frame before, to the prompt and to the source's prompt."""
+        if self._embeddings is None:
+            return None, None, None
+        embedded = self._embeddings.embed(picture)
+        before, self._before = self._before, embedded
+        others = before, self._embeddings.prompt, self._embeddings.source_prompt
+        to_before, to_prompt, to_source_prompt = (_cosine(embedded, other) for other in others)
+        return to_before, to_prompt, to_source_prompt
+
+
+def _errors(
     now: tuple[FloatArray, FloatArray],
     before: tuple[FloatArray, FloatArray] | None,
     flow: FlowEstimator,
-) -> float | None:
-    error = nan if before is None else _warp_error_between(now, before, flow)
-    return None if np.isnan(error) else error
+) -> tuple[float | None, float | None]:
+    """Of result and source against those before; None where nothing is before or seen again."""
+    if before is None:
+        return None, None
+    to_previous = flow.estimate(now[1], before[1])
+    from_previous = flow.estimate(before[1], now[1])
+    result, source = (
+        warp_error(picture, previous, to_previous, from_previous)
+        for picture, previous in zip(now, before, strict=True)
+    )
+    return (None, None) if np.isnan(result) else (result, source)
 
 
-def _warp_error_between(
-    now: tuple[FloatArray, FloatArray], before: tuple[FloatArray, FloatArray], flow: FlowEstimator
-) -> float:
-    """Of two frames, each result and source."""
-    (result, source), (previous, previous_source) = now, before
-    to_previous = flow.estimate(source, previous_source)
-    from_previous = flow.estimate(previous_source, source)
-    return warp_error(result, previous, to_previous, from_previous)
-
-
-def _cosine(one: FloatArray | None, other: FloatArray | None) -> float | None:
-    return None if one is None or other is None else float(np.dot(one, other))
+def _cosine(one: FloatArray, other: FloatArray | None) -> float | None:
+    return None if other is None else float(np.dot(one, other))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

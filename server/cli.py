@@ -19,6 +19,8 @@ from typer.core import TyperGroup
 from engine.errors import InbetweenError, InvalidValueError, NotFoundError, UnreadableMediaError
 from server.commands import server_app, sessions_app
 from server.commands.options import (
+    KEY_FRAMES,
+    HelpAll,
     Value,
     key_fields,
     with_picture_options,
@@ -93,7 +95,9 @@ def render(
     keys: Annotated[
         str,
         typer.Option(
-            metavar="0,24,61", help="Key frames by hand, in place of those of the session."
+            metavar="0,24,61",
+            help="Key frames by hand, in place of those of the session.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = "",
     key: Annotated[
@@ -104,17 +108,24 @@ def render(
             'hand, seed=3" or "61: anchor=yes"; NAME= alone follows the clip again. Names: '
             f"{', '.join(field.name.replace('_', '-') for field in key_fields())}. May be given "
             "again.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = None,
     painting: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="24=FILE", help="A picture painted by hand for a key frame; may be given again."
+            metavar="24=FILE",
+            help="A picture painted by hand for a key frame; may be given again.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = None,
     size_rule: Annotated[
         str,
-        typer.Option(metavar="fit|crop|refuse", help="What to do with a painting of another size."),
+        typer.Option(
+            metavar="fit|crop|refuse",
+            help="What to do with a painting of another size.",
+            rich_help_panel=KEY_FRAMES,
+        ),
     ] = "refuse",
     mask: Annotated[
         Path | None,
@@ -126,13 +137,16 @@ def render(
     renew: Annotated[
         bool,
         typer.Option(
-            "--renew", help="Paint key frames again that were painted against older key frames."
+            "--renew",
+            help="Paint key frames again that were painted against older key frames.",
+            rich_help_panel=KEY_FRAMES,
         ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Leave the clip's session alone and begin another.")
     ] = False,
+    _: HelpAll = False,
     **settings: Value | None,
 ) -> None:
     """Render a clip into a movie or a sequence.
@@ -164,20 +178,25 @@ def render(
 @app.command()
 def report(
     result: Annotated[Path, typer.Argument(help="A movie, or pictures as in out.%04d.exr.")],
-    source: Annotated[Path, typer.Option(help="The clip that the result was made from.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="The clip that the result was made from; otherwise the one that it names, in the "
+            "same folder."
+        ),
+    ] = None,
     frames: Annotated[
         str,
         typer.Option(
             "--range",
             metavar="FIRST-LAST",
-            help="Which frames of the clip a movie shows; of pictures, those to look at.",
+            help="Which frames of the clip a movie shows, where inbetween render did not write it; "
+            "of pictures, those to look at.",
         ),
     ] = "",
     keys: Annotated[
         str,
-        typer.Option(
-            metavar="0,24,61", help="Key frames, where no render.json beside pictures names them."
-        ),
+        typer.Option(metavar="0,24,61", help="Key frames, where the result does not name them."),
     ] = "",
     prompt: Annotated[str, typer.Option(help="What was asked for, for Fram-Acc.")] = "",
     source_prompt: Annotated[str, typer.Option(help="What the clip shows, for Fram-Acc.")] = "",
@@ -191,7 +210,7 @@ def report(
     json: Annotated[Path | None, typer.Option(help="Writes all figures, frame by frame.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draws them, as .png.")] = None,
 ) -> None:
-    """Tell by figures how calm a result is, and how near to its prompt (section 5.2)."""
+    """Tell by figures how calm a result is, and how near to its prompt."""
     from server.commands.report import ReportOrder
     from server.commands.report import report as measure
 
@@ -261,12 +280,33 @@ def selftest(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda|cuda:1", help="What computes.")
     ] = "auto",
+    _: HelpAll = False,
     **settings: Value | None,
 ) -> None:
     """Check a diffusion model on this machine: renders a short clip and judges it line by line."""
     from server.commands.selftest import selftest as check
 
     raise typer.Exit(check(folder, clip, size, device, settings))
+
+
+@app.command()
+def install_plugin(
+    user: Annotated[bool, typer.Option("--user", help="For you alone, without root.")] = False,
+    system: Annotated[
+        bool, typer.Option("--system", help="For everybody, where every editor looks.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take it away again.")] = False,
+) -> None:
+    """Put the effect where editors look for it: for everybody, unless --user is given."""
+    from server.commands import install_plugin as command
+
+    if user and system:
+        raise InvalidValueError("--user and --system are two places: give one of them.")
+    where = command.Where.USER if user else command.Where.SYSTEM if system else None
+    if remove:
+        command.remove(where)
+    else:
+        command.install(where)
 
 
 @app.command()

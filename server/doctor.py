@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
@@ -19,15 +19,17 @@ from engine.native.kernels import Kernels, best_instruction_set
 from engine.settings import TranslationSettings
 from engine.translation.model_files import BASE, CONTROLNET, find_files
 from engine.translation.painters import describe_painters, recipe_of
-from server import paths
+from server import bundle, paths
+from server.bundle import BUNDLE, SEARCH_VARIABLE, Bundle
 from server.client import connect
 from server.launcher import ServerUnavailableError
 from server.limits import BUDGET_VARIABLE, GIB, budget_gib
 from server.worker import DEVICE_VARIABLE
 
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+PLATFORM = "QT_QPA_PLATFORM"
 LOW_DISK_BYTES = 10 * GIB
 NO_DISK_BYTES = GIB
-BUNDLE = "Inbetween.ofx.bundle"
 PACKAGES = (
     "av",
     "diffusers",
@@ -162,39 +164,76 @@ def check_models() -> Iterator[Finding]:
 
 
 def check_panel() -> Iterator[Finding]:
-    """Whether the panel's window system loads; in a process of its own, which may fail."""
-    command = [sys.executable, "-c", "import PySide6.QtWidgets as widgets"]
-    tried = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    if tried.returncode == 0:
-        yield Finding(Verdict.OK, "panel", "PySide6 loads")
+    """Whether the panel can open a window where it would; without a screen, whether it could."""
+    if any(os.environ.get(name) for name in (*DISPLAYS, PLATFORM)) or sys.platform != "linux":
+        opened, text = _open_window(os.environ)
+        verdict = Verdict.OK if opened else Verdict.FAILURE
+        yield Finding(verdict, "panel", f"a window opens on {text}" if opened else text)
+        return
+    opened, text = _open_window({**os.environ, PLATFORM: "offscreen"})
+    if opened:
+        todo = f"no screen here ({' and '.join(DISPLAYS)} are not set), which the panel needs"
+        yield Finding(Verdict.WARNING, "panel", f"{todo}; off-screen a window opens")
     else:
-        reason = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
-        yield Finding(
-            Verdict.WARNING, "panel", f"it cannot open ({reason}): run make setup on this machine."
-        )
+        yield Finding(Verdict.FAILURE, "panel", text)
+
+
+def _open_window(environment: Mapping[str, str]) -> tuple[bool, str]:
+    """Tried in a process of its own, which may fail: the platform of the window, or the problem."""
+    tried = subprocess.run(
+        [sys.executable, "-m", "panel", "--check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    opened = tried.returncode == 0
+    said = tried.stdout if opened else tried.stderr
+    return opened, (said.strip().splitlines() or ["it ends without a word"])[-1]
 
 
 def check_plugin() -> Iterator[Finding]:
-    """Where a host will find the effect."""
-    for folder in _plugin_folders():
-        if (folder / BUNDLE).is_dir():
-            yield Finding(Verdict.OK, "effect", str(folder / BUNDLE))
-            return
-    built = Path.cwd() / "build" / "plugin"
-    if (built / BUNDLE).is_dir():
-        todo = f"no host looks there: set OFX_PLUGIN_PATH={built}, or link it into /usr/OFX/Plugins"
-        yield Finding(Verdict.WARNING, "effect", f"{built / BUNDLE}: {todo}.")
+    """Where a host will find the effect, and whether it works there."""
+    searched = bundle.searched_folders()
+    folders = dict.fromkeys([*searched, bundle.user_folder()])
+    installed = [Bundle(folder / BUNDLE) for folder in folders]
+    there = [each for each in installed if each.is_there]
+    for each in there:
+        yield _plugin_finding(each, is_searched=each.path.parent in searched)
+    if there:
+        return
+    own = bundle.own_bundle()
+    if own is not None:
+        todo = "no editor looks there: inbetween install-plugin puts it where they do."
+        yield Finding(Verdict.WARNING, "effect", f"{own.path}: {todo}")
     else:
-        yield Finding(Verdict.WARNING, "effect", "not found: run make plugin.")
+        yield Finding(Verdict.WARNING, "effect", "not found: in a checkout, make plugin builds it.")
 
 
-def _plugin_folders() -> list[Path]:
-    chosen = os.environ.get("OFX_PLUGIN_PATH", "")
-    standard = {
-        "darwin": "/Library/OFX/Plugins",
-        "win32": "C:/Program Files/Common Files/OFX/Plugins",
-    }.get(sys.platform, "/usr/OFX/Plugins")
-    return [*(Path(folder) for folder in chosen.split(os.pathsep) if folder), Path(standard)]
+def _plugin_finding(installed: Bundle, *, is_searched: bool) -> Finding:
+    """The gravest thing that is to be said of it."""
+    own = bundle.own_bundle()
+    is_built = installed.path.resolve() == bundle.built_bundle().path.resolve()
+    again = "make plugin builds it anew." if is_built else "inbetween install-plugin puts it anew."
+
+    def told(verdict: Verdict, text: str) -> Finding:
+        return Finding(verdict, "effect", f"{installed.path} {text}")
+
+    if not installed.is_inbetween:
+        return told(Verdict.FAILURE, f"holds no effect, or leads nowhere: {again}")
+    if problem := installed.load_problem():
+        return told(Verdict.FAILURE, f"does not load ({problem}): {again}")
+    command = installed.command
+    if not os.access(command, os.X_OK):
+        return told(Verdict.FAILURE, f"starts {command}, which is not there: {again}")
+    if not command.samefile(bundle.own_command()):
+        return told(Verdict.WARNING, f"starts {command}, which is another installation: {again}")
+    if own is not None and not installed.has_the_library_of(own):
+        return told(Verdict.WARNING, f"is of another version than {own.path}: {again}")
+    if not is_searched:
+        todo = f"log in again, or export {SEARCH_VARIABLE}={installed.path.parent}"
+        return told(Verdict.WARNING, f"loads; editors started from here do not look there: {todo}")
+    return told(Verdict.OK, "loads")
 
 
 def check_server() -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from engine.errors import CancelledError, InbetweenError, NotFoundError
 from engine.plan import Blend, Paint, Plan, Propagate
 from engine.report import Stage
 from engine.types import FrameRange, FrameSize
+from engine.wording import plural
 from server.changes import Changes, Topic
 from server.convert import frame_range_of, range_message
 from server.database import Database
@@ -552,7 +553,7 @@ def _check_sources(
     missing = sorted({index for span in spans for index in session.missing_sources(span)})
     if missing:
         raise NotPossibleNowError(
-            f"The host has not sent {len(missing)} of the source frames yet, the first of them "
+            f"The host has not sent {plural(len(missing), 'source frame')} yet, the first of them "
             f"{missing[0]}: use Render clip in the effect, which sends them."
         )
 

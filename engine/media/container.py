@@ -34,6 +34,16 @@ def open_movie(path: Path) -> InputContainer:
     return container
 
 
+def movie_comment(path: Path) -> str:
+    """What is kept with the movie as its comment; empty without one.
+
+    Raises NotFoundError, and UnreadableMediaError where it is no movie.
+    """
+    with open_movie(path) as container:
+        tags = {name.casefold(): text for name, text in container.metadata.items()}
+    return tags.get("comment", "")
+
+
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The first that is no cover picture.
 

@@ -10,6 +10,7 @@ import numpy as np
 from engine.errors import InvalidValueError
 from engine.media.source import FrameSource, open_source
 from engine.types import Alpha, Clip, FloatArray, Frame, FrameRange
+from engine.wording import plural
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of Rec.709."""
@@ -89,6 +90,6 @@ def _check(mask: Clip, clip: Clip) -> None:
     frames = len(mask.frame_range)
     if frames not in (1, len(clip.frame_range)):
         raise InvalidValueError(
-            f"The mask {mask.source} has {frames} frames but the clip has "
+            f"The mask {mask.source} has {plural(frames, 'frame')} but the clip has "
             f"{len(clip.frame_range)}: give it as many, or give one picture for all of them."
         )

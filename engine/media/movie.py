@@ -20,6 +20,7 @@ from engine.media.fingerprint import file_fingerprint
 from engine.media.movie_index import index_movie
 from engine.media.video_frames import from_video
 from engine.types import Clip, FloatArray, Frame, FrameRange, FrameSize
+from engine.wording import plural
 
 _KEPT_BYTES = 128 << 20
 """Decoded pictures that are kept, so that reading backwards does not decode each of them anew."""
@@ -110,8 +111,8 @@ class MovieSource:
         count = len(self._index.times)
         if self._index.missing:
             notice(
-                f"{self._path} is cut short: its first {count} frames are used, at least "
-                f"{self._index.missing} are missing."
+                f"{self._path} is cut short: it has only {plural(count, 'frame')}, and at least "
+                f"{self._index.missing:,} more would belong to it."
             )
         if first.color_trc in _HDR_TRANSFERS:
             notice(

@@ -33,6 +33,7 @@ class MovieWriter:
         frames: FrameRange,
         sound_from: Path | None,
         notice: Callable[[str], None],
+        comment: str = "",
     ) -> None:
         self._path = path
         self._temporary = temporary_name(path)
@@ -40,6 +41,7 @@ class MovieWriter:
         self._frames = frames
         self._sound_from = sound_from
         self._notice = notice
+        self._comment = comment
         self._timeline = timeline_of(clip, frames)
         self._written = 0
         self._movie: _OpenMovie | None = None
@@ -104,7 +106,9 @@ class MovieWriter:
             )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sound_from = self._sound_from if encoding.keeps_sound else None
-        return _OpenMovie(self._temporary, encoding, self._clip, self._timeline, sound_from)
+        movie = _OpenMovie(self._temporary, encoding, self._clip, self._timeline, sound_from)
+        movie.comment(self._comment)
+        return movie
 
 
 class _OpenMovie:
@@ -126,6 +130,11 @@ class _OpenMovie:
         self._sound: SoundTracks | None = None
         if sound_from is not None:
             self._sound = SoundTracks(sound_from, self._container, timeline.start)
+
+    def comment(self, text: str) -> None:
+        """Is kept with the movie, where its kind keeps one; to be set before the first frame."""
+        if text:
+            self._container.metadata["comment"] = text
 
     def write(self, frame: Frame, position: int) -> None:
         """Adds the frame at that position of the range, and the sound before its end."""

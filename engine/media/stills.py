@@ -9,6 +9,7 @@ from engine.media.fingerprint import file_fingerprint
 from engine.media.numbered import NumberedFiles
 from engine.media.picture import PICTURE_SUFFIXES, read_frame
 from engine.types import Clip, Frame, FrameRange
+from engine.wording import plural
 
 SEQUENCE_RATE = Fraction(24)
 """Picture files do not tell their rate; this is film's."""
@@ -60,7 +61,9 @@ class StillsSource:
             )
         gaps = [index for index in span.indices if index not in files]
         if gaps:
-            notice(f"{numbered} lacks {len(gaps)} pictures, the first of them number {gaps[0]}.")
+            notice(
+                f"{numbered} lacks {plural(len(gaps), 'picture')}, the first is number {gaps[0]}."
+            )
         return cls(str(numbered), files)
 
     def read(self, index: int) -> Frame:

@@ -35,13 +35,15 @@ def open_writer(
     frames: FrameRange,
     sound_from: Path | None,
     notice: Notice = _log.warning,
+    comment: str = "",
 ) -> FrameWriter:
     """A writer of `frames` with the size and the rate of `clip`.
 
     A movie, by the suffix, takes its frames in their order and the sound of the range from
     `sound_from`, unless that names pictures; where the rate of the source varies it keeps the
-    source's own times. Pictures go to names as in out.%04d.exr or out.####.png, or into a folder,
-    as EXR; they carry the number of their frame and may come in any order.
+    source's own times. `comment` is kept with it, except by GIF and MPEG-TS. Pictures go to names
+    as in out.%04d.exr or out.####.png, or into a folder, as EXR; they carry the number of their
+    frame and may come in any order.
 
     Raises InvalidValueError for other names.
     """
@@ -51,7 +53,7 @@ def open_writer(
         return _PicturesWriter(numbered)
     if sound_from is not None and not _is_movie(sound_from):
         sound_from = None
-    return MovieWriter(path, clip, frames, sound_from, notice)
+    return MovieWriter(path, clip, frames, sound_from, notice, comment)
 
 
 def check_output(path: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -> None:
@@ -76,7 +78,9 @@ def check_output(path: Path, *, overwrite: bool, sources: Iterable[Path] = ()) -
                 f"{path} would replace {source}, which it is made from: choose another name."
             )
     if not overwrite and present:
-        raise InvalidValueError(f"{path} exists: choose another name or allow to overwrite it.")
+        raise InvalidValueError(
+            f"{path} exists: choose another name, or replace it by --overwrite."
+        )
 
 
 def _numbered(path: Path) -> NumberedFiles | None:

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from engine.errors import InbetweenError, InvalidValueError
 from engine.native import abi
 from engine.native.parameters import SynthesisParameters
+from engine.wording import plural
 
 RELATIVE_TOLERANCE = 0.01
 ABSOLUTE_TOLERANCE_PIXELS = 0.5
@@ -195,8 +196,8 @@ class Kernels:
         count = library.inbetween_device_count()
         if not 0 <= index < count:
             raise InbetweenError(
-                f"There is no CUDA device {index}: {count} were found. Render on the processor, or "
-                "look whether `nvidia-smi` lists the card."
+                f"There is no CUDA device {index} ({plural(count, 'device')} found). Render on the "
+                "processor, or look whether `nvidia-smi` lists the card."
             )
         device = abi.Device(index, 0, InstructionSet.BEST, stream)
         return Kernels(library, device, name=_device_name(library, index))

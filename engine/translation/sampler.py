@@ -33,6 +33,7 @@ from engine.translation.references import encoded, name_of, retraced
 from engine.translation.schedule import Schedule, schedule_of
 from engine.translation.stable_diffusion import StableDiffusion, shared_noise
 from engine.types import FloatArray
+from engine.wording import plural
 
 Tick = Callable[[], None]
 """Called before each step: tells of it, and raises CancelledError."""
@@ -49,8 +50,9 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
     if not schedule.times:
         if settings.strength > 0:
             report.notice(
-                f"A strength of {settings.strength:g} runs none of {settings.steps} steps, and the "
-                "picture stays as it is: raise strength or steps."
+                f"A strength of {settings.strength:g} runs none of "
+                f"{plural(settings.steps, 'step')}, and the picture stays as it is: "
+                "raise strength or steps."
             )
         return request.source.copy()
     _notice_idle_constraints(request, schedule, report)
@@ -327,7 +329,7 @@ def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: 
         )
     if idle:
         report.notice(
-            f"Of the {len(schedule.times)} steps that are run none lies in the window of "
+            f"With {plural(len(schedule.times), 'step')} to run, none lies in the window of "
             f"{' or '.join(idle)}, which has no effect: raise steps or strength, or widen it."
         )
 

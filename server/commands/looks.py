@@ -38,7 +38,9 @@ def check_sheet(path: Path, *, overwrite: bool) -> None:
     if path.suffix.casefold() not in (".png", ".jpg", ".jpeg"):
         raise InvalidValueError(f"--sheet is {path}: name a .png or .jpg file.")
     if path.exists() and not overwrite:
-        raise InvalidValueError(f"{path} exists: choose another name or allow to overwrite it.")
+        raise InvalidValueError(
+            f"{path} exists: choose another name, or replace it by --overwrite."
+        )
 
 
 def write_sheet(path: Path) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from inbetween.v1.options_pb2 import Setting, setting
 from inbetween.v1.session_pb2 import KeyFrame
 from inbetween.v1.settings_pb2 import Settings
+from typer.core import TyperOption
 
 from engine.errors import InvalidValueError
 from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
@@ -24,6 +25,8 @@ VALUE_TYPES: Mapping[int, type[Value]] = {
     FieldDescriptor.CPPTYPE_DOUBLE: float,
     FieldDescriptor.CPPTYPE_BOOL: bool,
 }
+KEY_FRAMES = "Key frames"
+"""The section of the options that place and change key frames."""
 SHORTER_NAMES = {"key_interval": "--every"}
 OF_HOSTS = {"color_space"}
 """What a host must say of its pictures, and a file says of itself."""
@@ -48,6 +51,29 @@ IMAGE_OF = {
     "control_movie": MOVIE,
 }
 """Settings that act where a ControlNet looks at such an image."""
+
+
+def _show_all(context: typer.Context, wanted: bool) -> None:
+    """--help leaves out advanced settings."""
+    if not wanted:
+        return
+    for option in context.command.params:
+        if isinstance(option, TyperOption):
+            option.hidden = False
+    typer.echo(context.get_help())
+    raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        help="Show all options: for models of your own, ControlNets and fine control too.",
+        callback=_show_all,
+        is_eager=True,
+    ),
+]
+"""A parameter of a command with setting options."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +217,9 @@ def _parameter(field: SettingField) -> inspect.Parameter:
     option = typer.Option(
         *names,
         help=_help(field),
-        rich_help_panel=f"{field.group.capitalize()} settings",
+        rich_help_panel=field.annotation.section,
         show_default=False,
+        hidden=field.annotation.advanced,
     )
     return inspect.Parameter(
         field.name,
@@ -202,12 +229,18 @@ def _parameter(field: SettingField) -> inspect.Parameter:
     )
 
 
+def _shown(value: Value) -> Value:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "empty" if value == "" else value
+
+
 def _help(field: SettingField) -> str:
     described = field.annotation
     facts = [choice.value for choice in described.choices]
     if field.value_type in (int, float):
         facts.append(f"{described.minimum:g} to {described.maximum:.10g} {described.unit}".strip())
-    facts.append(f"default {field.default}" if field.default != "" else "default empty")
+    facts.append(f"default {_shown(field.default)}")
     if described.painters:
         facts.append(f"painter {' or '.join(described.painters)}")
     return f"{described.label}. {described.hint} ({'; '.join(facts)})"

@@ -29,10 +29,12 @@ from engine.motion.estimators import flow_recipe_of
 from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
 from engine.types import Clip, Frame, FrameRange
+from engine.wording import plural
 from server.client import Answer, Client, connect
 from server.commands.key_options import OwnValues, check_own_values, with_own_values
 from server.commands.options import apply_options
 from server.commands.order import RenderOrder
+from server.commands.origin import comment_of
 from server.commands.progress import STAGES, ProgressDisplay
 from server.paintings import SIZE_RULE_OF
 from server.settings import settings_of
@@ -55,6 +57,7 @@ def render_clip(order: RenderOrder) -> None:
             session = _prepare(client, order, source)
             try:
                 job = _run(client, session, frames, display, renew=order.renew)
+                session = client.session(session.id).session
                 sources = _write(client, session, source, mask, order, frames, display)
             except KeyboardInterrupt:
                 _say_stopped(client, session, order, frames)
@@ -179,7 +182,7 @@ def _say_stopped(client: Client, session: Session, order: RenderOrder, frames: F
     runs = client.session(session.id).frames
     ready = _frames_in(runs, FrameState.FRAME_STATE_READY, frames)
     typer.echo(
-        f"Stopped: {ready} of {len(frames)} frames are finished and kept. The same command"
+        f"Stopped: {ready:,} of {plural(len(frames), 'frame')} finished and kept. The same command"
         f"{' without --fresh' if order.fresh else ''} goes on from there.",
         err=True,
     )
@@ -196,7 +199,8 @@ def _write(
 ) -> int:
     """Writes the result; returns how many of its frames are the source."""
     sources = 0
-    opened = open_writer(order.out, source.clip, frames, order.clip, display.note)
+    comment = comment_of(order.clip, frames, (key.index for key in session.key_frames))
+    opened = open_writer(order.out, source.clip, frames, order.clip, display.note, comment)
     with closing(opened) as writer:
         for done, index in enumerate(frames.indices):
             display.show(f"Writing {order.out.name}", done / len(frames), f"frame {index}")
@@ -233,11 +237,11 @@ def _summarise(
 ) -> None:
     """Says what was done, on stdout."""
     typer.echo(order.out)
-    typer.echo(f"  frames: {len(frames)} ({frames.first}-{frames.last})")
+    typer.echo(f"  frames: {len(frames):,} ({frames.first}-{frames.last})")
     if sources:
         typer.echo(
-            f"  source: {sources} frames stay as they are, because their shots have no key frame "
-            "(--keys or --every places some)"
+            f"  source: {plural(sources, 'frame')} of shots without a key frame (--keys or --every "
+            "places some)"
         )
     keys = [str(key.index) for key in session.key_frames if key.index in frames]
     typer.echo(f"  key frames: {', '.join(keys) or 'none'}")
@@ -269,4 +273,9 @@ def _large_drifts(session: Session, frames: FrameRange) -> Iterator[tuple[int, D
 
 
 def _cost_text(cost: Cost) -> str:
-    return f"{cost.paintings} paintings, {cost.propagations} propagations, {cost.blends} blends"
+    counts = {
+        "painting": cost.paintings,
+        "propagation": cost.propagations,
+        "blend": cost.blends,
+    }
+    return ", ".join(plural(count, noun) for noun, count in counts.items())

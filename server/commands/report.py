@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import typer
@@ -20,10 +20,11 @@ from engine.metrics import Embeddings, Figures, FrameFigures, frame_figures
 from engine.motion.flow import DisFlow
 from engine.plan import check_key_frames
 from engine.types import FloatArray, FrameRange
+from engine.wording import plural
 from server.commands.order import parse_keys, parse_range
+from server.commands.origin import origin_of
 from server.commands.plot import Panel, write_plot
 from server.commands.progress import ProgressDisplay
-from server.store import DESCRIPTION
 
 INTERRUPTED = 130
 FIGURES = {
@@ -39,11 +40,12 @@ class ReportOrder:
     """What a person asked for, read and checked as far as that needs no clip."""
 
     result: Path
-    source: Path
+    source: Path | None
+    """None: what the result names."""
     frames: FrameRange | None
     """Of the source; None: those of the result."""
     keys: tuple[int, ...] | None
-    """None: those that the file beside the result names."""
+    """None: those that the result names."""
     prompt: str
     source_prompt: str
     clip_model: str
@@ -56,7 +58,7 @@ class ReportOrder:
         cls,
         *,
         result: Path,
-        source: Path,
+        source: Path | None,
         frames: str,
         keys: str,
         prompt: str,
@@ -88,15 +90,16 @@ class ReportOrder:
 
 def report(order: ReportOrder) -> None:
     """Measures, prints the figures and writes what was asked for."""
-    keys = _keys_beside(order.result) if order.keys is None else order.keys
+    asked, order = order, _completed(order)
+    keys = order.keys or ()
     measured: list[FrameFigures] = []
     with (
         ProgressDisplay() as display,
         closing(open_source(order.result, display.note)) as result,
-        closing(open_source(order.source, display.note)) as source,
+        closing(open_source(_source(order), display.note)) as source,
     ):
         frames = _frames(order, result, source)
-        check_key_frames(frames, order.keys or ())
+        check_key_frames(frames, asked.keys or ())
         embeddings, clip_model = _embeddings(order, display)
         if not any(key in frames for key in keys):
             display.note("No key frames are known, which Key-MSE needs: name them by --keys.")
@@ -108,13 +111,43 @@ def report(order: ReportOrder) -> None:
                 detail = f"frame {figures.frame}"
                 display.show("Measuring", len(measured) / len(frames), detail)
         except KeyboardInterrupt:
-            typer.echo(f"Stopped after {len(measured)} of {len(frames)} frames.", err=True)
+            done = f"{len(measured):,} of {plural(len(frames), 'frame')}"
+            typer.echo(f"Stopped after {done}.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    _print(Figures.of(measured), measured)
+    _print(measured)
     if order.json is not None:
         _write_json(order.json, order, clip_model, measured)
     if order.plot is not None:
         _write_plot(order.plot, measured)
+
+
+def _completed(order: ReportOrder) -> ReportOrder:
+    """With what the result tells of itself, where nothing else was said."""
+    if order.source and order.frames and order.keys is not None:
+        return order
+    origin = origin_of(order.result)
+    if origin is None:
+        return order
+    return replace(
+        order,
+        source=order.source or _found(origin.clip, order.result),
+        frames=order.frames or origin.frames,
+        keys=origin.keys if order.keys is None else order.keys,
+    )
+
+
+def _found(clip: Path, result: Path) -> Path | None:
+    """A movie tells the name of its clip, which mostly lies beside it or in this folder."""
+    places = (clip, result.parent / clip, result.parent / clip.name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _source(order: ReportOrder) -> Path:
+    if order.source is None:
+        raise InvalidValueError(
+            f"{order.result} does not tell its clip, or that is not beside it: name it by --source."
+        )
+    return order.source
 
 
 def _frames(order: ReportOrder, result: FrameSource, source: FrameSource) -> FrameRange:
@@ -136,8 +169,8 @@ def _frames(order: ReportOrder, result: FrameSource, source: FrameSource) -> Fra
         )
     if _is_movie(order.result) and len(frames) != len(shown):
         raise InvalidValueError(
-            f"{order.result} has {len(shown)} frames, which cannot be frames {frames.first}-"
-            f"{frames.last} of {order.source}: say by --range which ones it shows."
+            f"{order.result} has {plural(len(shown), 'frame')}, which cannot be {frames.first}-"
+            f"{frames.last} of {order.source}: say by --range which frames it shows."
         )
     return frames
 
@@ -153,20 +186,6 @@ def _pairs(
     for index in frames.indices:
         painted, original = result.read(index + offset), source.read(index)
         yield index, to_painting_space(painted), to_painting_space(original)
-
-
-def _keys_beside(result: Path) -> Sequence[int]:
-    """The key frames that the description beside numbered pictures names."""
-    description = result.parent / DESCRIPTION
-    if _is_movie(result) or not description.is_file():
-        return ()
-    try:
-        told = json.loads(description.read_text("utf-8"))
-        return [int(key.get("index", 0)) for key in told["session"].get("key_frames", ())]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidValueError(
-            f"{description} does not tell the key frames: name them by --keys."
-        ) from error
 
 
 def _embeddings(
@@ -195,18 +214,29 @@ def _embeddings(
     )
 
 
-def _print(figures: Figures, frames: Collection[FrameFigures]) -> None:
+def _print(frames: Collection[FrameFigures]) -> None:
+    """The source's own figures are what a result that keeps to it comes near to."""
     table = Table(box=None, pad_edge=False)
     table.add_column("figure")
-    table.add_column("value", justify="right")
+    table.add_column("result", justify="right")
+    table.add_column("source", justify="right")
     table.add_column("what it is", overflow="fold")
-    for name, value in asdict(figures).items():
+    theirs = asdict(_of_source(frames))
+    for name, value in asdict(Figures.of(frames)).items():
         label, meaning = FIGURES[name]
-        table.add_row(label, "-" if value is None else f"{value:.5f}", meaning)
+        table.add_row(label, _shown(value), _shown(theirs[name]), meaning)
     keys = sum(frame.is_key for frame in frames)
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"{len(frames)} frames, {keys} of them key frames")
+    console.print(f"{plural(len(frames), 'frame')}, {plural(keys, 'key frame')} among them")
+
+
+def _of_source(frames: Collection[FrameFigures]) -> Figures:
+    return Figures.of([frame.source for frame in frames if frame.source])
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"
 
 
 def _write_json(
@@ -220,6 +250,7 @@ def _write_json(
         "source_prompt": order.source_prompt,
         "flow_estimator": DisFlow.recipe,
         "figures": asdict(Figures.of(frames)),
+        "source_figures": asdict(_of_source(frames)),
         "frames": [asdict(frame) for frame in frames],
     }
     with replacing(path) as temporary:

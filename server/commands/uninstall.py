@@ -12,16 +12,13 @@ from rich.filesize import decimal
 
 from engine.errors import InbetweenError, InvalidValueError
 from engine.media.files import storage_errors
-from server import paths
+from server import bundle, paths
 from server.client import connect
 from server.commands.sessions import losses
 from server.commands.tables import print_table
-from server.doctor import BUNDLE
 from server.launcher import stop_server
 from server.serving import locked
 from server.store import size_of
-
-PLUGIN_FOLDER = Path("/usr/OFX/Plugins")
 
 
 def uninstall(*, remove: bool, ask: bool) -> None:
@@ -40,9 +37,9 @@ def _places() -> Iterator[tuple[str, str]]:
     for name, folder in (("sessions", paths.home_folder()), ("server", paths.runtime_folder())):
         size = decimal(sum(map(_size, _made_in(folder))))
         yield name, f"{folder} ({size}): inbetween uninstall --remove"
-    for bundle in _bundles():
-        size = decimal(_size(bundle))
-        yield "effect", f"{bundle} ({size}): inbetween install-plugin --remove"
+    for effect in _bundles():
+        size = decimal(_size(effect))
+        yield "effect", f"{effect} ({size}): inbetween install-plugin --remove"
     yield "program", f"{sys.prefix}: delete the folder that holds it, or: pip uninstall inbetween"
     cache = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     yield "models", f"{cache}: Hugging Face's, which other programs use too; left alone"
@@ -55,9 +52,8 @@ def _made_in(folder: Path) -> list[Path]:
 
 
 def _bundles() -> list[Path]:
-    chosen = os.environ.get("OFX_PLUGIN_PATH", "").split(os.pathsep)
-    folders = [*(Path(folder) for folder in chosen if folder), PLUGIN_FOLDER]
-    return [folder / BUNDLE for folder in folders if (folder / BUNDLE).exists()]
+    folders = dict.fromkeys([*bundle.searched_folders(), bundle.user_folder()])
+    return [folder / bundle.BUNDLE for folder in folders if (folder / bundle.BUNDLE).exists()]
 
 
 def _size(path: Path) -> int:

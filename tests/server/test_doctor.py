@@ -1,19 +1,26 @@
 """`inbetween doctor` says what is well, what is missing, and what to do about it."""
 
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from server import bundle
+from server.bundle import BUNDLE, Bundle
 from server.cli import app
-from server.doctor import BUNDLE
+from tests.screen import hide_screen, virtual_screen
 
 
 @pytest.fixture
 def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine where nothing is installed and no screen is."""
+    hide_screen(monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("INBETWEEN_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("INBETWEEN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OFX_PLUGIN_PATH", "")
+    monkeypatch.setattr(bundle, "SYSTEM_FOLDER", tmp_path / "OFX")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,14 +47,58 @@ def test_every_part_is_well_on_a_machine_where_the_tests_run(clean: Path) -> Non
     assert not any(text.startswith("fail") for text in result.stdout.splitlines())
 
 
-def test_the_effect_is_looked_for_where_hosts_look(
+def test_an_effect_that_is_built_but_not_installed_is_found_from_any_folder(
     clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert line(doctor(), "effect").startswith("warn  effect: not found: run make plugin")
-    (clean / "build" / "plugin" / BUNDLE).mkdir(parents=True)
-    assert "no host looks there: set OFX_PLUGIN_PATH" in line(doctor(), "effect")
-    monkeypatch.setenv("OFX_PLUGIN_PATH", str(clean / "build" / "plugin"))
-    assert line(doctor(), "effect").startswith("ok")
+    monkeypatch.setattr(bundle, "own_bundle", lambda: None)
+    assert line(doctor(), "effect").startswith(
+        "warn  effect: not found: in a checkout, make plugin"
+    )
+    monkeypatch.setattr(bundle, "own_bundle", lambda: Bundle(clean / "build" / BUNDLE))
+    told = line(doctor(), "effect")
+    assert told.startswith(f"warn  effect: {clean}/build/{BUNDLE}: no editor looks there")
+    assert "inbetween install-plugin" in told
+
+
+@pytest.mark.parametrize("folder", ["chosen", "OFX"])
+def test_an_effect_that_no_host_can_use_is_a_failure(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """In whatever folder hosts look."""
+    monkeypatch.setenv("OFX_PLUGIN_PATH", f"{clean}/nowhere{os.pathsep}{clean}/chosen")
+    installed = clean / folder / BUNDLE
+    installed.parent.mkdir()
+    installed.symlink_to(clean / "gone")
+    assert line(doctor(), "effect").startswith(f"fail  effect: {installed} holds no effect")
+    installed.unlink()
+    library = installed / "Contents" / "Linux-x86-64" / "Inbetween.ofx"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"no library")
+    command = installed / "Contents" / "Resources" / "inbetween.command"
+    command.parent.mkdir()
+    command.write_text("/nowhere/inbetween\n")
+    assert "does not load" in line(doctor(), "effect")
+    assert doctor().exit_code == 1
+
+
+def test_without_a_screen_the_panel_is_tried_off_screen(clean: Path) -> None:
+    told = line(doctor(), "panel")
+    assert told.startswith("warn  panel: no screen here (DISPLAY and WAYLAND_DISPLAY are not set)")
+    assert told.endswith("off-screen a window opens")
+
+
+def test_a_window_is_opened_on_the_screen_that_is_there(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with virtual_screen() as screen:
+        monkeypatch.setenv("DISPLAY", screen.environment["DISPLAY"])
+        assert line(doctor(), "panel") == "ok    panel: a window opens on xcb"
+    monkeypatch.setenv("DISPLAY", ":987")
+    result = doctor()
+    assert result.exit_code == 1
+    assert line(result, "panel").startswith("fail  panel: The panel cannot reach the screen")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "minimal")
+    assert line(doctor(), "panel") == "ok    panel: a window opens on minimal"
 
 
 def test_a_runtime_folder_that_others_can_open_is_a_failure(clean: Path) -> None:

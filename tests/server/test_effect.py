@@ -407,7 +407,7 @@ def test_a_job_on_frames_that_the_host_has_not_sent_is_refused(effect: Effect) -
     with pytest.raises(grpc.RpcError) as refusal:
         effect.caller.render.StartJob(StartJobRequest(session_id=answer.session_id))
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert "has not sent 10 of the source frames" in str(refusal.value.details())
+    assert "has not sent 10 source frames" in str(refusal.value.details())
 
 
 def test_a_button_pressed_before_the_first_render_brings_the_values_of_the_effect(

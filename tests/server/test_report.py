@@ -17,14 +17,18 @@ from engine.media.writer import open_writer
 from engine.motion.flow import DisFlow
 from engine.types import Flow, FrameRange, FrameSize
 from server import cli
+from server.commands.origin import comment_of
 
 SCENE = MovingScene(FrameSize(96, 64), 8)
 FLICKER = 0.1
 
 
-def write(path: Path, frames: FrameRange, flicker: float = 0.0) -> Path:
+MOVED = comment_of(Path("nowhere.mov"), FrameRange(2, 6), [3])
+
+
+def write(path: Path, frames: FrameRange, flicker: float = 0.0, comment: str = "") -> Path:
     """Frames of the scene, every second one brighter."""
-    with closing(open_writer(path, SCENE.clip, frames, None)) as writer:
+    with closing(open_writer(path, SCENE.clip, frames, None, comment=comment)) as writer:
         for index in frames.indices:
             frame = SCENE.read(index)
             pixels = frame.pixels * np.float32(0.5)
@@ -67,6 +71,18 @@ def test_flicker_is_told_by_its_square(folder: Path) -> None:
     assert figures["fram_acc"] is figures["tem_con"] is None
 
 
+def test_the_figures_of_the_source_stand_beside_those_of_the_result(folder: Path) -> None:
+    values = told(folder, "result.mkv", "--keys", "0,4")
+    itself = told(folder, "source.mkv", "--keys", "0,4")
+    assert values["source_figures"] == itself["figures"] == itself["source_figures"]
+    assert values["source_figures"]["pixel_mse"] < 0.1 * FLICKER**2
+    lines = report(folder, "result.mkv", "--keys", "0,4").stdout.splitlines()
+    assert lines[0].split()[:3] == ["figure", "result", "source"]
+    row = next(line.split() for line in lines if line.startswith("Pixel-MSE"))
+    wanted = [values[of]["pixel_mse"] for of in ("figures", "source_figures")]
+    assert row[1:3] == [f"{value:.5f}" for value in wanted]
+
+
 def frames_of(values: Any) -> list[int]:
     return [frame["frame"] for frame in values["frames"]]
 
@@ -85,7 +101,7 @@ def test_pictures_carry_the_numbers_of_their_frames(folder: Path) -> None:
 def test_a_movie_of_a_part_needs_to_be_told_which(folder: Path) -> None:
     refused = report(folder, "part.mkv")
     assert refused.exit_code == 2
-    assert "say by --range which ones it shows" in refused.stderr
+    assert "say by --range which frames it shows" in refused.stderr
     values = told(folder, "part.mkv", "--range", "2-6", "--keys", "3,5")
     assert frames_of(values) == [2, 3, 4, 5, 6]
     assert keys_of(values) == [3, 5]
@@ -103,6 +119,30 @@ def test_key_frames_are_those_that_the_render_wrote_beside_its_frames(folder: Pa
         beside.unlink()
     answer = report(folder, "sequence/%06d.png")
     assert "No key frames are known" in answer.stderr
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".avi"])
+def test_a_movie_tells_itself_what_it_was_made_from(folder: Path, suffix: str) -> None:
+    comment = comment_of(folder / "source.mkv", FrameRange(2, 6), [0, 3, 5])
+    made = folder / f"made{suffix}"
+    write(made, FrameRange(2, 6), FLICKER, comment)
+    assert str(folder) not in comment
+    json_file = folder / "told.json"
+    answer = CliRunner().invoke(cli.app, ["report", str(made), "--json", str(json_file)])
+    assert answer.exit_code == 0, answer.stderr
+    values = json.loads(json_file.read_text())
+    assert frames_of(values) == [2, 3, 4, 5, 6]
+    assert keys_of(values) == [3, 5]
+    assert values["source"] == str(folder / "source.mkv")
+    assert keys_of(told(folder, made.name, "--keys", "4")) == [4]
+
+
+def test_a_movie_whose_clip_is_not_known_needs_to_be_told_it(folder: Path) -> None:
+    for name, comment in (("foreign", "filmed in May"), ("moved", MOVED), ("cut", MOVED[:-5])):
+        made = write(folder / f"{name}.mkv", FrameRange(2, 6), FLICKER, comment)
+        answer = CliRunner().invoke(cli.app, ["report", str(made)])
+        assert answer.exit_code == 2
+        assert "name it by --source" in answer.stderr
 
 
 def test_clip_tells_how_near_the_result_is_to_its_prompt(

@@ -70,6 +70,7 @@ def test_a_setting_is_described_in_sentences(group: str, field: FieldDescriptor)
     assert described.label
     assert described.label[0].isupper()
     assert described.hint.endswith(".")
+    assert described.section
 
 
 @pytest.mark.parametrize(("group", "field"), NUMBERS)

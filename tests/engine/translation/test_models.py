@@ -231,7 +231,7 @@ def test_a_controlnet_whose_steps_are_not_run_is_noticed(
 ) -> None:
     paint(replace(settings, controlnet_begin=0.9))
     assert report.notices == [
-        "Of the 3 steps that are run none lies in the window of controlnet, which has no effect: "
+        "With 3 steps to run, none lies in the window of controlnet, which has no effect: "
         "raise steps or strength, or widen it."
     ]
 

@@ -102,7 +102,7 @@ def test_a_refused_painting_leaves_the_session_as_it_was(
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("present.mp4", "exists"),
+        ("present.mp4", "exists: choose another name, or replace it by --overwrite"),
         ("out.docx", "out.docx"),
         ("no/such/folder/out.mp4", "folder"),
     ],

@@ -1,20 +1,53 @@
 """Every setting is an option, made from its annotation."""
 
+import re
+
 import pytest
 from inbetween.v1.settings_pb2 import Settings
 from typer.testing import CliRunner
 
 from engine.errors import InvalidValueError
 from server.cli import app
-from server.commands.options import apply_options, setting_fields
+from server.commands.options import KEY_FRAMES, apply_options, setting_fields
 
-HELP = CliRunner().invoke(app, ["render", "--help"], env={"COLUMNS": "200"}).stdout
+
+def shown(command: str, option: str) -> str:
+    return CliRunner().invoke(app, [command, option], env={"COLUMNS": "200"}).stdout
+
+
+HELP, HELP_ALL = shown("render", "--help"), shown("render", "--help-all")
 
 
 @pytest.mark.parametrize("field", setting_fields(), ids=lambda field: field.name)
-def test_help_names_every_setting_with_its_label(field) -> None:  # type: ignore[no-untyped-def]
-    assert field.option in HELP
-    assert field.annotation.label in HELP
+def test_all_help_names_every_setting_with_its_label(field) -> None:  # type: ignore[no-untyped-def]
+    assert field.option in HELP_ALL
+    assert f"{field.annotation.label}. " in HELP_ALL
+
+
+@pytest.mark.parametrize("field", setting_fields(), ids=lambda field: field.name)
+def test_help_leaves_out_advanced_settings(field) -> None:  # type: ignore[no-untyped-def]
+    assert (f"{field.annotation.label}. " in HELP) is not field.annotation.advanced
+
+
+@pytest.mark.parametrize("command", ["render", "selftest"])
+def test_help_is_about_twenty_options_in_groups_and_names_the_rest(command: str) -> None:
+    told = shown(command, "--help")
+    options = re.findall(r"^│ (?:\*|) *(--[\w-]+)", told, re.MULTILINE)
+    assert 10 < len(options) < 25
+    assert "--help-all" in options
+    assert re.search("─ Painting ─", told)
+    assert re.search("─ ControlNets ─", shown(command, "--help-all"))
+
+
+def test_key_frames_have_one_group() -> None:
+    """Options of the command itself and settings."""
+    assert HELP.count(f"─ {KEY_FRAMES} ─") == 1
+
+
+def test_help_speaks_to_users() -> None:
+    commands = ["render", "report", "selftest", "panel", "looks", "doctor", "sessions"]
+    for told in (HELP_ALL, *(shown(command, "--help") for command in commands)):
+        assert not re.search(r"\bsection \d|\bEq\.|\bFig\.|the paper", told)
 
 
 def test_what_is_not_given_stays_as_it_is_in_the_session() -> None:

@@ -1,5 +1,6 @@
 """`inbetween render`, from a clip on disk to a movie on disk, through the real server."""
 
+import json
 import os
 import re
 import signal
@@ -33,7 +34,8 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
 
 def made(stdout: str) -> dict[str, int]:
     line = next(line for line in stdout.splitlines() if line.strip().startswith("made:"))
-    return {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)}
+    counts = re.findall(r"(\d+) (\w+?)s?\b", line)
+    return {f"{name}s": int(count) for count, name in counts}
 
 
 def keys_of(clip: Path) -> dict[int, KeyFrame]:
@@ -61,6 +63,26 @@ def test_the_result_has_the_size_rate_frames_and_sound_of_its_range(
     results, sources = pictures(out), pictures(small_clip)[5:10]
     assert len(results) == 5
     assert all(difference(*pair) > 10 for pair in zip(results, sources, strict=True))
+
+
+def test_report_knows_what_was_rendered(inbetween: Any, two_shots: Path, tmp_path: Path) -> None:
+    """Key frames placed evenly, which only the server knows, and a clip beside the result."""
+    out, figures = tmp_path / "out.mp4", tmp_path / "figures.json"
+    result = inbetween("render", two_shots, "--range", "17-23", "--every", 4, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    line = next(line for line in result.stdout.splitlines() if "  key frames: " in line)
+    told = inbetween("report", out, "--json", figures)
+    assert told.exit_code == 0, told.stderr
+    frames = json.loads(figures.read_text())["frames"]
+    assert [frame["frame"] for frame in frames] == list(range(17, 24))
+    keys = [str(frame["frame"]) for frame in frames if frame["is_key"]]
+    assert line == f"  key frames: {', '.join(keys)}"
+    assert len(keys) > 1
+
+
+def test_one_of_a_thing_is_no_plural(inbetween: Any, movie: Any, tmp_path: Path) -> None:
+    result = inbetween("render", movie("clip.mp4"), "--keys", "0", "--out", tmp_path / "out.mp4")
+    assert "made: 1 painting, 4 propagations, 0 blends" in result.stdout
 
 
 def test_the_same_command_again_makes_nothing_new(
@@ -94,7 +116,7 @@ def test_frames_of_a_shot_without_key_frames_stay_source_and_it_says_so(
     out = tmp_path / "out.mkv"
     result = inbetween("render", two_shots, "--keys", "2", "--out", out)
     assert result.exit_code == 0, result.stderr
-    assert "20 frames stay as they are" in result.stdout
+    assert "20 frames of shots without a key frame" in result.stdout
     results, sources = pictures(out), pictures(two_shots)
     assert min(difference(*pair) for pair in zip(results[:20], sources, strict=False)) > 10
     assert max(difference(*pair) for pair in zip(results[20:], sources[20:], strict=True)) < 5
