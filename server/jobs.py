@@ -164,7 +164,8 @@ class _Work:
             self.forecast.begin(key, now, progress.step, progress.steps)
         else:
             self.begun[progress.stage] += 1
-            self.forecast.begin_one(self._alike[progress.stage], now)
+            if piece := self._alike.get(progress.stage):
+                self.forecast.begin_one(piece, now)
 
     def start(self, now: float) -> None:
         """The worker has been given something to do."""
@@ -509,7 +510,8 @@ class Jobs:
         with closing(self._task(entry, task)) as stream:
             for news in stream:
                 if isinstance(news, CutsFound):
-                    work.found_cuts(time.monotonic())
+                    with self._condition:
+                        work.found_cuts(time.monotonic())
                     session.found_cuts(indices, news.cuts)
                 else:
                     self._hear(entry, work, session, news)

@@ -55,11 +55,14 @@ def _rough(seconds: float) -> str:
     return f"{minutes / 60:.0f} h"
 
 
-def price_of_each(renewal: render_pb2.EstimateCostResponse | None) -> str:
-    """Of one of the paintings that a job would do; empty: there are none."""
+def price(renewal: render_pb2.EstimateCostResponse | None, *, of_each: bool = False) -> str:
+    """What stands on the button that starts the work: ` · 1 min 10 s`, ` · roughly 4 min`; of all
+    its paintings or of each of them. Empty: there is nothing to paint.
+    """
     if renewal is None or not renewal.to_do.paintings or renewal.seconds <= 0:
         return ""
-    return time_text(renewal.seconds / renewal.to_do.paintings, is_rough=renewal.rough)
+    seconds = renewal.seconds / (renewal.to_do.paintings if of_each else 1)
+    return f" · {time_text(seconds, is_rough=renewal.rough).removeprefix('about ')}"
 
 
 def cost(estimate: render_pb2.EstimateCostResponse) -> str:

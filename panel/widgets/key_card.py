@@ -29,7 +29,7 @@ from panel.model.wording import (
     drift_of,
     drift_text,
     key_work,
-    price_of_each,
+    price,
     take_in_use,
 )
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
@@ -281,8 +281,8 @@ class KeyCard(QWidget):
         key, renewal = model.selected_key, model.renewal
         is_older = key is not None and is_against_older(key)
         text = "Paint again  R" if is_older else "Paint key  R"
-        if is_older and (price := price_of_each(renewal)):
-            text += f" · {price}"
+        if is_older:
+            text += price(renewal, of_each=True)
         self.paint.setText(text)
 
     def _show_own_names(self, key: pb.KeyFrame) -> None:
