@@ -94,6 +94,8 @@ class Forecast:
         self._left: defaultdict[str, float] = defaultdict(float)
         self._done: defaultdict[str, float] = defaultdict(float)
         self._measured: defaultdict[str, float] = defaultdict(float)
+        self._on_their_way: defaultdict[str, float] = defaultdict(float)
+        """What was made and is still to be saved, of pieces that are not told apart."""
         self._paces: dict[str, float] = {}
         self._unknown: set[str] = set()
         self._trusted: dict[str, float] = {}
@@ -125,6 +127,7 @@ class Forecast:
             began = current.began
         else:
             self._pass_current(piece, now)
+        steps = steps or len(piece.parts) - 1  # as many as are foretold, until it is told
         share = piece.share(step, steps)
         next_share = piece.share(step + 1, steps) if step < steps else 1.0
         self._current = _Current(key, piece, began, share, next_share, now)
@@ -133,6 +136,8 @@ class Forecast:
     def begin_one(self, piece: Piece, now: float) -> None:
         """One of several pieces like this one begins; which it is does not matter."""
         self._pass_current(piece, now)
+        if self._current is not None and not self._current.key:
+            self._on_their_way[self._current.piece.kind] += self._current.piece.seconds
         self._current = _Current("", piece, now, 0.0, 1.0, now, self._pace(piece.kind, now))
 
     def finish(self, key: str, seconds: float | None) -> None:
@@ -144,7 +149,10 @@ class Forecast:
 
     def outlook(self, now: float) -> Outlook:
         """What is to be said now."""
-        left = {kind: seconds * self._pace(kind, now) for kind, seconds in self._left.items()}
+        left = {
+            kind: max(0.0, seconds - self._on_their_way[kind]) * self._pace(kind, now)
+            for kind, seconds in self._left.items()
+        }
         current = self._current
         if current is not None and current.piece.kind in left:
             done = current.seconds_done(now) * self._pace(current.piece.kind, now)
@@ -182,6 +190,8 @@ class Forecast:
         piece = self._to_do.pop(key)
         self._left[piece.kind] = max(0.0, self._left[piece.kind] - piece.seconds)
         if seconds is not None:
+            on_their_way = self._on_their_way[piece.kind] - piece.seconds
+            self._on_their_way[piece.kind] = max(0.0, on_their_way)
             self._done[piece.kind] += piece.seconds
             self._measured[piece.kind] += seconds
 

@@ -207,6 +207,17 @@ def test_a_model_that_is_loaded_in_between_costs_the_painting_nothing(speeds: Sp
     assert paces[model.kind] > 10
 
 
+def test_pictures_that_are_made_and_not_saved_yet_are_not_left_to_do(speeds: Speeds) -> None:
+    pieces = propagations(100)
+    forecast = Forecast(speeds, now=0.0)
+    forecast.plan(pieces)
+    for number, piece in enumerate(pieces.values()):
+        forecast.begin_one(piece, float(number))
+        if number >= 4:  # four pictures are being saved
+            forecast.finish(f"step {number - 4}", 1.0)
+        assert forecast.outlook(float(number)).seconds_left == pytest.approx(100 - number)
+
+
 def test_what_is_found_in_the_store_is_no_measurement(speeds: Speeds) -> None:
     forecast = Forecast(speeds, now=0.0)
     forecast.plan(paintings(2))
