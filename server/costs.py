@@ -29,8 +29,10 @@ def estimate_cost(
     plan, finished = without_delivered(plan, delivered)
     to_do = [step for step in plan.steps if not session.folder.has(step.address)]
     there = [step for step in plan.steps if session.folder.has(step.address)]
+    outlook = jobs.foretold(session, frames, to_do)
     return EstimateCostResponse(
         to_do=cost_message(count(to_do)),
         reused=cost_message(count([*finished, *there])),
-        seconds=jobs.seconds(session, to_do),
+        seconds=outlook.seconds_left,
+        rough=outlook.is_rough,
     )

@@ -23,7 +23,7 @@ from server.convert import session_message, session_of
 from server.settings import settings_message, settings_of
 from server.state import SessionState
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
@@ -49,9 +49,13 @@ CREATE TABLE sequence (
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, message BLOB NOT NULL
 );
-CREATE TABLE speeds (work TEXT PRIMARY KEY, seconds_per_pixel REAL NOT NULL);
+CREATE TABLE paces (kind TEXT PRIMARY KEY, pace REAL NOT NULL);
 """
-MIGRATIONS = {1: "ALTER TABLE sessions ADD COLUMN media TEXT NOT NULL DEFAULT ''"}
+MIGRATIONS = {
+    1: "ALTER TABLE sessions ADD COLUMN media TEXT NOT NULL DEFAULT ''",
+    # What was learnt before mixed kinds of work that differ tenfold.
+    2: "DROP TABLE speeds; CREATE TABLE paces (kind TEXT PRIMARY KEY, pace REAL NOT NULL)",
+}
 """What makes of each earlier version the next one."""
 
 
@@ -230,12 +234,12 @@ class Database:
     def forget_job(self, job_id: str) -> None:
         self._write("DELETE FROM jobs WHERE id = ?", job_id)
 
-    def speeds(self) -> dict[str, float]:
-        """Kind of work to its seconds per pixel on this machine."""
-        return dict(self._rows("SELECT work, seconds_per_pixel FROM speeds"))
+    def paces(self) -> dict[str, float]:
+        """Kind of work to its seconds on this machine over those of the built-in table."""
+        return dict(self._rows("SELECT kind, pace FROM paces"))
 
-    def save_speed(self, work: str, seconds_per_pixel: float) -> None:
-        self._write("INSERT OR REPLACE INTO speeds VALUES (?, ?)", work, seconds_per_pixel)
+    def save_pace(self, kind: str, pace: float) -> None:
+        self._write("INSERT OR REPLACE INTO paces VALUES (?, ?)", kind, pace)
 
     def _migrate(self, path: Path) -> None:
         with self._transaction():
@@ -250,7 +254,8 @@ class Database:
                     self._connection.execute(statement)
             else:
                 for earlier in range(version, SCHEMA_VERSION):
-                    self._connection.execute(MIGRATIONS[earlier])
+                    for statement in MIGRATIONS[earlier].split(";"):
+                        self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager

@@ -5,9 +5,9 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from inbetween.v1.session_pb2 import Job, JobState, StageSeconds
@@ -15,26 +15,28 @@ from inbetween.v1.session_pb2 import Preview as PreviewMessage
 from inbetween.v1.session_pb2 import Stage as StageMessage
 
 from engine.errors import CancelledError, InbetweenError, NotFoundError
-from engine.plan import Blend, Paint, Plan, Propagate
+from engine.plan import Address, Blend, Paint, Plan, Propagate
 from engine.report import Stage
-from engine.types import FrameRange, FrameSize
+from engine.types import FrameRange
 from engine.wording import plural
 from server.changes import Changes, Topic
 from server.convert import frame_range_of, range_message
 from server.database import Database
+from server.effort import CUTS, Piece, finding_cuts, loading, piece_of, starting, this_machine
 from server.errors import BusyError, NotPossibleNowError, unexpected
+from server.forecast import Forecast, Outlook, foretold
 from server.planning import (
     PlanInputs,
     Step,
     count,
     key_frames_only,
-    kinds_of_work,
     make_session_plan,
     without_delivered,
 )
 from server.session import Session
 from server.sessions import Sessions
 from server.speeds import Speeds
+from server.state import SessionState
 from server.store import evict, sweep
 from server.views import cost_message
 from server.worker import (
@@ -68,6 +70,10 @@ STAGE_OF_STEP = {
     Propagate: StageMessage.STAGE_PROPAGATING,
     Blend: StageMessage.STAGE_BLENDING,
 }
+SHORT_STEPS = {Propagate: Stage.PROPAGATING, Blend: Stage.BLENDING}
+"""The worker does several of them at once, and tells of none how far it has come."""
+STARTING, LOADING = "starting", "loading"
+"""With CUTS keys of pieces of work that are no steps of a plan."""
 
 
 @dataclass
@@ -84,7 +90,8 @@ class _Entry:
     error: InbetweenError | None = None
     preview: PreviewMessage | None = None
     """The newest one of the key frame that is being painted."""
-    work: "_Work" = field(default_factory=lambda: _Work((), ()))
+    work: "_Work | None" = None
+    """While it runs."""
 
     @property
     def active(self) -> bool:
@@ -107,34 +114,91 @@ class _Entry:
 class _Work:
     """What a job has to do, and what of it is done: counted, for there may be 50,000 steps."""
 
-    def __init__(self, to_do: Iterable[Step], reused: Iterable[Step]) -> None:
-        self._to_do = {step.address: step for step in to_do}
-        self._all = len(self._to_do)
-        self.left = kinds_of_work(self._to_do.values())
+    def __init__(self, forecast: Forecast) -> None:
+        self.forecast = forecast
+        self.to_do = count(())
         self.done = count(())
-        self.reused = count(reused)
-        self.begun = 0.0
-        """How much is done of the first step that is to do."""
+        self.reused = count(())
         self.stage_seconds: defaultdict[StageMessage.ValueType, float] = defaultdict(float)
+        self._alike: Mapping[Stage, Piece] = {}
+        """One of the pieces that nobody tells apart."""
+        self._paintings: Mapping[int, str] = {}
+        """Frame to its address."""
+        self.begun: Counter[Stage] = Counter()
+        """How many steps of each stage the worker has been at."""
+        self._frame_painted: int | None = None
+        self._loading_since: float | None = None
+        self._loaded_seconds = 0.0
+        """Of the painting that waited for it."""
 
-    @property
-    def first(self) -> Step | None:
-        """Of what is to do."""
-        return next(iter(self._to_do.values()), None)
+    def plan(
+        self, to_do: Iterable[Step], reused: Iterable[Step], pieces: Mapping[str, Piece]
+    ) -> None:
+        """What is to be done from now on; some of its pieces are no steps."""
+        steps = {step.address: step for step in to_do}
+        self.to_do, self.reused = count(steps.values()), count(reused)
+        self.forecast.plan(pieces)
+        self._paintings = {
+            step.frame: address for address, step in steps.items() if isinstance(step, Paint)
+        }
+        self._alike = {
+            SHORT_STEPS[type(step)]: pieces[address]
+            for address, step in steps.items()
+            if type(step) in SHORT_STEPS
+        }
 
-    @property
-    def fraction(self) -> float:
-        return 1 - (len(self._to_do) - self.begun) / self._all if self._all else 0.0
+    def note(self, progress: Progress, now: float) -> None:
+        """The worker is at it."""
+        self._started(now)
+        if progress.stage is Stage.LOADING_MODEL:
+            if self._loading_since is None:
+                self._loading_since = now
+                self.forecast.begin(LOADING, now)
+            return
+        self._loaded(now)
+        if progress.stage is Stage.FINDING_CUTS:
+            self.forecast.begin(CUTS, now, progress.step, progress.steps)
+        elif progress.stage is Stage.PAINTING:
+            self.begun[progress.stage] += progress.frame != self._frame_painted
+            self._frame_painted = progress.frame
+            key = self._paintings.get(progress.frame, "")
+            self.forecast.begin(key, now, progress.step, progress.steps)
+        else:
+            self.begun[progress.stage] += 1
+            if piece := self._alike.get(progress.stage):
+                self.forecast.begin_one(piece, now)
+
+    def start(self, now: float) -> None:
+        """The worker has been given something to do."""
+        self.forecast.begin(STARTING, now)
+
+    def found_cuts(self, now: float) -> None:
+        if (seconds := self.forecast.seconds_at(CUTS, now)) is not None:
+            self.stage_seconds[StageMessage.STAGE_FINDING_CUTS] += seconds
+            self.forecast.finish(CUTS, seconds)
 
     def finish(self, step: Step, seconds: float, *, reused: bool) -> None:
-        if self._to_do.pop(step.address, None) is not None:
-            self.left -= kinds_of_work([step])
-        self.begun = 0.0
         if reused:
+            self.forecast.finish(step.address, None)
             self.reused += count([step])
-        else:
-            self.done += count([step])
-            self.stage_seconds[STAGE_OF_STEP[type(step)]] += seconds
+            return
+        if isinstance(step, Paint):
+            seconds = max(0.0, seconds - self._loaded_seconds)
+            self._loaded_seconds = 0.0
+        self.forecast.finish(step.address, seconds)
+        self.done += count([step])
+        self.stage_seconds[STAGE_OF_STEP[type(step)]] += seconds
+
+    def _started(self, now: float) -> None:
+        if (seconds := self.forecast.seconds_at(STARTING, now)) is not None:
+            self.forecast.finish(STARTING, seconds)
+
+    def _loaded(self, now: float) -> None:
+        if self._loading_since is not None:
+            self._loaded_seconds = now - self._loading_since
+            self._loading_since = None
+            self.stage_seconds[StageMessage.STAGE_LOADING_MODEL] += self._loaded_seconds
+            self.forecast.finish(LOADING, self._loaded_seconds)
 
 
 class Jobs:
@@ -156,6 +220,8 @@ class Jobs:
         self._work_budget_bytes = work_budget_bytes
         self._worker = Worker(worker_idle_seconds)
         self._speeds = Speeds(database)
+        self._loaded: tuple[int | None, str] = (None, "")
+        """The process of the worker that has loaded a model, and the kind of work that was."""
         self._condition = threading.Condition()
         self._watchers: Counter[str] = Counter()
         """Of previews, by session."""
@@ -204,7 +270,7 @@ class Jobs:
                 entry = self._queue(session, wanted)
             entry.lasting = True
             self._database.save_job(entry.message)
-            return _copy(entry.message)
+            return _shown(entry)
 
     @contextmanager
     def joined(self, session: Session, frames: FrameRange) -> Iterator[str]:
@@ -254,12 +320,12 @@ class Jobs:
             elif entry.active and not entry.cancelled:
                 entry.cancelled = True
                 self._worker.cancel()
-            return _copy(entry.message)
+            return _shown(entry)
 
     def get(self, job_id: str) -> Job:
         """Raises NotFoundError."""
         with self._condition:
-            return _copy(self._entry(job_id).message)
+            return _shown(self._entry(job_id))
 
     def check_outcome(self, job_id: str) -> None:
         """Raises what ended the job, if something did."""
@@ -274,7 +340,7 @@ class Jobs:
         """Jobs queued or running, and the last that ended, in the order of their asking."""
         with self._condition:
             return [
-                _copy(entry.message)
+                _shown(entry)
                 for entry in self._entries.values()
                 if entry.message.session_id == session_id
             ]
@@ -319,12 +385,15 @@ class Jobs:
         with self._condition:
             for entry in self._entries.values():
                 if not entry.message.keys_only and entry.renders(session, frames):
-                    return _copy(entry.message)
+                    return _shown(entry)
         return None
 
-    def seconds(self, session: Session, steps: Iterable[Step]) -> float:
-        """What those steps take on this machine; 0 while nothing is known."""
-        return self._speeds.seconds(kinds_of_work(steps), session.state.clip.size)
+    def foretold(self, session: Session, frames: FrameRange, steps: Sequence[Step]) -> Outlook:
+        """How long a job of those steps would take on this machine."""
+        if not steps:
+            return Outlook(fraction=0.0, seconds_left=0.0, is_rough=False)
+        pieces = self._pieces(session, steps, session.unexamined(frames))
+        return foretold(self._speeds, pieces.values())
 
     def _count_watcher(self, session_id: str, change: int) -> None:
         with self._condition:
@@ -370,9 +439,11 @@ class Jobs:
             del self._entries[job_id]
 
     def _end(self, entry: _Entry, state: JobState.ValueType) -> None:
+        _shown(entry)  # for the last time
+        entry.work = None
         entry.message.state = state
         self._last_end = time.monotonic()
-        entry.message.seconds_left = 0
+        entry.message.seconds_left, entry.message.rough = 0, False
         entry.preview = None
         if state == JobState.JOB_STATE_DONE:
             entry.message.fraction = 1
@@ -419,36 +490,73 @@ class Jobs:
     def _render(self, entry: _Entry) -> None:
         session = self._sessions.get(entry.message.session_id)
         frames = frame_range_of(entry.message.range)
+        work = _Work(Forecast(self._speeds, time.monotonic()))
         session.refresh_media()
-        self._find_cuts(entry, session, frames)
-        state, inputs = session.snapshot()
+        if unexamined := session.unexamined(frames):
+            # What is planned before the cuts are known is near enough to tell how long it takes.
+            self._foresee(entry, work, session, unexamined)
+            self._find_cuts(entry, work, session, unexamined)
+        state, plan, delivered = self._foresee(entry, work, session, ())
         entry.revision = state.revision
-        plan = self._plan(session, inputs, entry.message)
-        delivered = {index: frame.address for index, frame in session.sequence.items()}
-        plan, finished = without_delivered(plan, delivered)
-        to_do = [step for step in plan.steps if not session.folder.has(step.address)]
-        entry.work = _Work(to_do, finished)
         self._changes.tell(session.id, Topic.FRAMES)
         task = Render(session.worker_source(), plan, state.settings, session.folder, delivered)
         try:
             with closing(self._task(entry, task)) as stream:
                 for news in stream:
-                    self._hear(entry, session, news)
+                    self._hear(entry, work, session, news)
         finally:
+            for kind, pace in work.forecast.measured_paces():
+                self._speeds.learn(kind, pace)
             self._tidy_up(plan)
             session.write_description()
 
-    def _find_cuts(self, entry: _Entry, session: Session, frames: FrameRange) -> None:
-        indices = session.unexamined(frames)
-        if not indices:
-            return
+    def _foresee(
+        self, entry: _Entry, work: _Work, session: Session, unexamined: Sequence[int]
+    ) -> tuple[SessionState, Plan, Mapping[int, Address]]:
+        """Plans, and foretells how long that takes."""
+        state, inputs = session.snapshot()
+        plan = self._plan(session, inputs, entry.message)
+        delivered = {index: frame.address for index, frame in session.sequence.items()}
+        plan, finished = without_delivered(plan, delivered)
+        to_do = [step for step in plan.steps if not session.folder.has(step.address)]
+        pieces = self._pieces(session, to_do, unexamined)
+        with self._condition:
+            work.plan(to_do, finished, pieces)
+            work.start(time.monotonic())
+            entry.work = work
+        return state, plan, delivered
+
+    def _pieces(
+        self, session: Session, steps: Sequence[Step], unexamined: Sequence[int]
+    ) -> Mapping[str, Piece]:
+        """All that a job of those steps is about to do."""
+        state, machine = session.state, this_machine()
+        size, process = state.clip.size, self._worker.process_id
+        pieces: dict[str, Piece] = {}
+        if process is None:
+            pieces[STARTING] = starting()
+        if unexamined:
+            pieces[CUTS] = finding_cuts(len(unexamined), size)
+        painting = next((step for step in steps if isinstance(step, Paint)), None)
+        model = loading(painting.settings, machine) if painting else None
+        if model is not None and self._loaded != (process, model.kind):
+            pieces[LOADING] = model
+        for step in steps:
+            pieces[step.address] = piece_of(step, size, state.settings.propagation, machine)
+        return pieces
+
+    def _find_cuts(
+        self, entry: _Entry, work: _Work, session: Session, indices: Sequence[int]
+    ) -> None:
         task = FindCuts(session.worker_source(), tuple(indices))
         with closing(self._task(entry, task)) as stream:
             for news in stream:
                 if isinstance(news, CutsFound):
+                    with self._condition:
+                        work.found_cuts(time.monotonic())
                     session.found_cuts(indices, news.cuts)
                 else:
-                    self._hear(entry, session, news)
+                    self._hear(entry, work, session, news)
 
     def _task(self, entry: _Entry, task: FindCuts | Render) -> Generator[News]:
         with closing(self._worker.run(task)) as stream:
@@ -476,20 +584,18 @@ class Jobs:
             )
         self._plan(session, inputs, wanted)
 
-    def _hear(self, entry: _Entry, session: Session, news: News) -> None:
+    def _hear(self, entry: _Entry, work: _Work, session: Session, news: News) -> None:
         if isinstance(news, Preview):
             self._show(entry, session, news)
             return
         if isinstance(news, Delivered):
             session.accept(news.index, news.frame)
-        elif isinstance(news, StepDone):
-            if isinstance(news.step, Paint):
-                session.add_take(news.step)
-            if not news.reused:
-                self._speeds.learn(news.step, news.seconds, session.state.clip.size)
+        elif isinstance(news, StepDone) and isinstance(news.step, Paint):
+            session.add_take(news.step)
+            if not news.reused and (model := loading(news.step.settings, this_machine())):
+                self._loaded = self._worker.process_id, model.kind
         with self._condition:
-            self._note(entry, news)
-            _measure(entry, self._seconds_left(entry.work, session.state.clip.size))
+            self._note(entry, work, news)
         self._changes.tell(session.id, Topic.JOBS)
 
     def _show(self, entry: _Entry, session: Session, news: Preview) -> None:
@@ -499,22 +605,16 @@ class Jobs:
             )
         self._changes.tell(session.id, Topic.PREVIEWS)
 
-    def _seconds_left(self, work: _Work, size: FrameSize) -> float:
-        seconds = self._speeds.seconds(work.left, size)
-        if work.begun and work.first is not None:
-            seconds -= work.begun * self._speeds.seconds(kinds_of_work([work.first]), size)
-        return seconds
-
-    def _note(self, entry: _Entry, news: News) -> None:
+    def _note(self, entry: _Entry, work: _Work, news: News) -> None:
         message = entry.message
         match news:
             case Progress():
                 message.stage = STAGES[news.stage]
                 message.frame, message.step, message.steps = news.frame, news.step, news.steps
-                if news.stage is Stage.PAINTING:
-                    entry.work.begun = max(0, news.step - 1) / max(1, news.steps)
+                work.note(news, time.monotonic())
+                message.number = work.begun[news.stage]
             case StepDone():
-                entry.work.finish(news.step, news.seconds, reused=news.reused)
+                work.finish(news.step, news.seconds, reused=news.reused)
                 entry.preview = None
             case Notice() if news.text not in message.notices:  # each key frame may say the same
                 message.notices.append(news.text)
@@ -527,18 +627,25 @@ class Jobs:
         sweep(self._work_folder)
 
 
-def _measure(entry: _Entry, seconds_left: float) -> None:
-    """Brings the figures of the message up to date."""
+def _shown(entry: _Entry) -> Job:
+    """The job as it stands now: time goes by also where the worker tells nothing."""
     message, work = entry.message, entry.work
-    message.done.CopyFrom(cost_message(work.done))
-    message.reused.CopyFrom(cost_message(work.reused))
-    message.seconds_left = seconds_left
-    message.fraction = work.fraction
-    del message.stage_seconds[:]
-    message.stage_seconds.extend(
-        StageSeconds(stage=stage, seconds=seconds)
-        for stage, seconds in sorted(work.stage_seconds.items())
-    )
+    if work is not None:
+        outlook = work.forecast.outlook(time.monotonic())
+        message.fraction = outlook.fraction
+        message.seconds_left, message.rough = outlook.seconds_left, outlook.is_rough
+        for cost, steps in (
+            (message.to_do, work.to_do),
+            (message.done, work.done),
+            (message.reused, work.reused),
+        ):
+            cost.CopyFrom(cost_message(steps))
+        del message.stage_seconds[:]
+        message.stage_seconds.extend(
+            StageSeconds(stage=stage, seconds=seconds)
+            for stage, seconds in sorted(work.stage_seconds.items())
+        )
+    return _copy(message)
 
 
 def _check_sources(

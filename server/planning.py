@@ -1,6 +1,5 @@
 """What a session's render consists of, what of it is there already, and what it costs."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -147,22 +146,6 @@ class Work:
 def count(steps: Iterable[Step]) -> Work:
     kinds = [type(step) for step in steps]
     return Work(kinds.count(Paint), kinds.count(Propagate), kinds.count(Blend))
-
-
-def kind_of_work(step: Step) -> str:
-    """Steps of one kind take about the same time per pixel."""
-    match step:
-        case Paint(settings=settings):
-            return f"paint {settings.painter}"
-        case Propagate():
-            return "propagate"
-        case Blend():
-            return "blend"
-
-
-def kinds_of_work(steps: Iterable[Step]) -> Counter[str]:
-    """How many steps there are of each kind."""
-    return Counter(map(kind_of_work, steps))
 
 
 def shot_has_key_frame(

@@ -13,7 +13,7 @@ from server.views import frame_runs, frame_states, session_view
 
 PAUSE_SECONDS = 0.05
 """At least, between two looks: what happens in between is told as one change."""
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 1.0
 
 
 def watch(

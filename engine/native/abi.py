@@ -110,6 +110,11 @@ MOST_SYNTHESES = 4
 """In one call."""
 
 
+def is_built(name: str) -> bool:
+    """Whether there is such a backend, without loading it."""
+    return files("engine.native").joinpath(_PATTERN.format(name)).is_file()
+
+
 @cache
 def load_library(name: str) -> ctypes.CDLL:
     """A backend, loaded once. Raises InbetweenError where it is missing or outdated."""

@@ -130,6 +130,7 @@ class DiffusionPainter:
             self._loaded = None  # first: its memory is needed for the next one
             collect()  # its networks refer to themselves
             self._loaded = _load(settings, request.frame, report)
+            report.progress(Stage.PAINTING, request.frame)
         loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
         self._loaded.mixer.use(loras, _loras(settings))
         return self._loaded.model

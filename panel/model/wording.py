@@ -39,6 +39,32 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def time_text(seconds: float, *, is_rough: bool) -> str:
+    """How long something takes, as exactly as it is known: `about 1 min 10 s`, `roughly 4 min`."""
+    return f"roughly {_rough(seconds)}" if is_rough else f"about {duration(seconds)}"
+
+
+def _rough(seconds: float) -> str:
+    if seconds < 55:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    minutes = seconds / 60
+    if minutes < 9.5:
+        return f"{max(1, minutes):.0f} min"
+    if minutes < 85:
+        return f"{minutes / 10:.0f}0 min"
+    return f"{minutes / 60:.0f} h"
+
+
+def price(renewal: render_pb2.EstimateCostResponse | None, *, of_each: bool = False) -> str:
+    """What stands on the button that starts the work: ` · 1 min 10 s`, ` · roughly 4 min`; of all
+    its paintings or of each of them. Empty: there is nothing to paint.
+    """
+    if renewal is None or not renewal.to_do.paintings or renewal.seconds <= 0:
+        return ""
+    seconds = renewal.seconds / (renewal.to_do.paintings if of_each else 1)
+    return f" · {time_text(seconds, is_rough=renewal.rough).removeprefix('about ')}"
+
+
 def cost(estimate: render_pb2.EstimateCostResponse) -> str:
     """What a render would do: `2 paintings, 105 in-betweens, about 1 min 10 s`."""
     to_do = estimate.to_do
@@ -54,7 +80,7 @@ def cost(estimate: render_pb2.EstimateCostResponse) -> str:
     if not work:
         return "nothing left to render"
     if estimate.seconds > 0:
-        work.append(f"about {duration(estimate.seconds)}")
+        work.append(time_text(estimate.seconds, is_rough=estimate.rough))
     return ", ".join(work)
 
 

@@ -28,8 +28,8 @@ from panel.model.wording import (
     KEY_STATE_NAMES,
     drift_of,
     drift_text,
-    duration,
     key_work,
+    price,
     take_in_use,
 )
 from panel.pictures import PictureReader, PictureRequest, ReadPicture
@@ -281,8 +281,8 @@ class KeyCard(QWidget):
         key, renewal = model.selected_key, model.renewal
         is_older = key is not None and is_against_older(key)
         text = "Paint again  R" if is_older else "Paint key  R"
-        if is_older and renewal is not None and renewal.seconds and renewal.to_do.paintings:
-            text += f" · {duration(renewal.seconds / renewal.to_do.paintings)}"
+        if is_older:
+            text += price(renewal, of_each=True)
         self.paint.setText(text)
 
     def _show_own_names(self, key: pb.KeyFrame) -> None:

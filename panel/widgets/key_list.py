@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QListView, QVBoxLayout, QWidget
 from panel.editor import Editor
 from panel.model.session import Link
 from panel.model.timecode import timecode
-from panel.model.wording import duration, key_summary
+from panel.model.wording import key_summary, price
 from panel.style import CARD
 from panel.widgets.parts import ElidedLabel, button, card, label, row
 from panel.widgets.timeline import paint_key
@@ -150,8 +150,7 @@ class KeyList(QWidget):
         model = self._editor.model
         count, renewal = len(model.older_keys), model.renewal
         self.older.setText(f"{count} against an older key")
-        price = f" · {duration(renewal.seconds)}" if renewal and renewal.seconds else ""
-        self.renew.setText(f"Paint again{price}")
+        self.renew.setText(f"Paint again{price(renewal)}")
         self.renew.setEnabled(model.link is Link.CONNECTED and not model.is_rendering)
         for widget in (self.older, self.renew):
             widget.setVisible(count > 0)

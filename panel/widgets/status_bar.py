@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QW
 
 from panel.editor import Editor
 from panel.model.session import Link, is_running
-from panel.model.wording import duration, job_progress, plural
+from panel.model.wording import job_progress, plural, time_text
 from panel.style import FAILED, FAINT, OUT_OF_DATE, READY, RENDERING
 from panel.widgets.parts import ElidedLabel, button, card, label
 from panel.widgets.timeline import swatch
@@ -86,9 +86,8 @@ class StatusBar(QWidget):
     def _show_progress(self, job: pb.Job) -> None:
         self.progress.setValue(round(job.fraction * 1000))
         self.progress.setFormat(f"{job.fraction:.0%}")
-        self.left.setText(
-            f"about {duration(job.seconds_left)} left" if job.seconds_left > 0 else ""
-        )
+        left = time_text(job.seconds_left, is_rough=job.rough)
+        self.left.setText(f"{left} left" if job.seconds_left > 0 else "")
         model = self._editor.model
         self.cancel.setEnabled(model.link is Link.CONNECTED and not model.is_cancelling)
 

@@ -1,6 +1,7 @@
 """`inbetween render`: a clip in, a movie or a sequence out."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,7 +36,8 @@ from server.commands.key_options import OwnValues, check_own_values, with_own_va
 from server.commands.options import apply_options
 from server.commands.order import RenderOrder
 from server.commands.origin import comment_of
-from server.commands.progress import STAGES, ProgressDisplay
+from server.commands.progress import STAGES, ProgressDisplay, left_text
+from server.effort import writing_seconds
 from server.paintings import SIZE_RULE_OF
 from server.settings import settings_of
 
@@ -56,7 +58,8 @@ def render_clip(order: RenderOrder) -> None:
             display.show("Opening the clip")
             session = _prepare(client, order, source)
             try:
-                job = _run(client, session, frames, display, renew=order.renew)
+                writing = len(frames) * writing_seconds(source.clip.size)
+                job = _run(client, session, frames, display, writing, renew=order.renew)
                 session = client.session(session.id).session
                 sources = _write(client, session, source, mask, order, frames, display)
             except KeyboardInterrupt:
@@ -156,6 +159,7 @@ def _run(
     session: Session,
     frames: FrameRange,
     display: ProgressDisplay,
+    then_seconds: float,
     *,
     renew: bool,
 ) -> Job:
@@ -163,7 +167,7 @@ def _run(
     job = Job()
     try:
         for job in client.run_job(session.id, frames, renew=renew):
-            display.job(job)
+            display.job(job, then_seconds)
     except KeyboardInterrupt:
         if job.id:
             client.cancel_job(job.id)
@@ -198,16 +202,24 @@ def _write(
     display: ProgressDisplay,
 ) -> int:
     """Writes the result; returns how many of its frames are the source."""
-    sources = 0
+    sources, began = 0, time.monotonic()
     comment = comment_of(order.clip, frames, (key.index for key in session.key_frames))
     opened = open_writer(order.out, source.clip, frames, order.clip, display.note, comment)
     with closing(opened) as writer:
         for done, index in enumerate(frames.indices):
-            display.show(f"Writing {order.out.name}", done / len(frames), f"frame {index}")
+            left = (len(frames) - done) * _writing_pace(source.clip, done, began)
+            detail = f"frame {done + 1:,} of {len(frames):,}, {left_text(left, is_rough=False)}"
+            display.follow(f"Writing {order.out.name}", done / len(frames), detail)
             answer = client.read_frame(session.id, index)
             writer.write(_finished(answer, source.read(index), mask))
             sources += answer.state == FrameState.FRAME_STATE_SOURCE
     return sources
+
+
+def _writing_pace(clip: Clip, done: int, began: float) -> float:
+    """Seconds a frame: as is usual, and more and more as was seen."""
+    usual = writing_seconds(clip.size)
+    return (usual + time.monotonic() - began) / (1 + done)
 
 
 def _finished(answer: Answer, source: Frame, mask: ClipMask | None) -> Frame:

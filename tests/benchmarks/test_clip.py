@@ -31,7 +31,7 @@ def test_time_memory_and_calm_are_told(measurements: list[dict[str, object]]) ->
     for entry in measurements:
         stages = entry["stage_seconds"]
         assert isinstance(stages, dict)
-        assert stages.keys() == {"painting", "propagating", "blending"}
+        assert stages.keys() == {"finding cuts", "painting", "propagating", "blending"}
         assert 0 < sum(stages.values()) < float(str(entry["seconds"]))
         assert float(str(entry["peak_memory_mib"])) > 50
         assert 0 < float(str(entry["pixel_mse_source"])) < 0.01

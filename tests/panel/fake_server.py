@@ -48,6 +48,9 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         self.runs: list[pb.FrameRun] = []
         self.requests: list[Any] = []
         self.read_seconds = 0.0
+        self.estimate = render_pb2.EstimateCostResponse(
+            to_do=pb.Cost(paintings=1, propagations=33, blends=12), seconds=70
+        )
         self.loses_answers = False
         self._watchers: list[queue.Queue[pb.WatchResponse]] = []
         self._lock = threading.RLock()
@@ -164,9 +167,7 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         return self.info
 
     def EstimateCost(self, request: Any, context: Any) -> render_pb2.EstimateCostResponse:  # noqa: N802
-        return render_pb2.EstimateCostResponse(
-            to_do=pb.Cost(paintings=1, propagations=33, blends=12), seconds=70
-        )
+        return self.estimate
 
     def StartJob(self, request: Any, context: Any) -> render_pb2.StartJobResponse:  # noqa: N802
         self.requests.append(request)

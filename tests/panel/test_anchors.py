@@ -196,3 +196,14 @@ def test_where_no_key_frame_is_older_nothing_is_offered(open_keys: OpenKeys) -> 
     assert not window.key_list.renew.isVisible()
     window.editor.select(20)
     assert window.key_card.paint.text() == "Paint key  R"
+
+
+def test_a_price_that_nobody_measured_is_said_roughly(
+    open_keys: OpenKeys, fake_server: FakeServer, qtbot: QtBot
+) -> None:
+    fake_server.estimate.seconds, fake_server.estimate.rough = 3060, True
+    window = open_keys(key(0), key(20, state=OLDER))
+    qtbot.waitUntil(lambda: window.key_list.renew.text() == "Paint again · roughly 50 min")
+    window.editor.select(20)
+    assert window.key_card.paint.text() == "Paint again  R · roughly 50 min"
+    assert window.header.price.text().endswith("roughly 50 min")

@@ -164,7 +164,7 @@ def interrupted(
     ) as process:
         assert process.stderr is not None
         # Until then an earlier, cancelled job may still finish its last picture.
-        heard = list(takewhile(lambda line: line != "Propagating\n", process.stderr))
+        heard = list(takewhile(lambda line: not line.startswith("Propagating"), process.stderr))
         before = finished_work(home)
         while finished_work(home) <= before and process.poll() is None:
             time.sleep(0.01)
