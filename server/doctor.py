@@ -33,7 +33,6 @@ PACKAGES = (
     "diffusers",
     "grpcio",
     "numpy",
-    "onnxruntime",
     "opencv-python-headless",
     "PySide6-Essentials",
     "torch",

@@ -34,7 +34,6 @@ PACKAGES = (
     "inbetween",
     "numpy",
     "opencv-python-headless",
-    "onnxruntime",
     "torch",
     "torchvision",
     "diffusers",

@@ -121,13 +121,13 @@ def test_a_painter_that_cannot_paint_here_is_announced_and_keys_can_be_placed(
     open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
 ) -> None:
     fake_server.info.painters.add(
-        name="style", label="Quick style", reason="Not installed: onnxruntime. Install it."
+        name="style", label="Quick style", reason="Not installed: torch. Install it."
     )
     fake_server.session.settings.translation.painter = "style"
     window = _opened(open_window, fake_server, qtbot)
     qtbot.waitUntil(window.strip.isVisible)
     assert window.strip.title.text() == "Quick style cannot paint here"
-    assert "Not installed: onnxruntime" in window.strip.text.text()
+    assert "Not installed: torch" in window.strip.text.text()
     QTest.keyClick(window, Qt.Key.Key_M)
     qtbot.waitUntil(lambda: fake_server.keys == [0])
 
