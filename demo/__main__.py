@@ -172,7 +172,7 @@ def photograph_panel(path: Path, session_id: str, frame: int) -> None:
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         check=False,
     )
     if taken.returncode:

@@ -20,7 +20,7 @@ def graphics_card() -> str | None:
         return None
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "-i", visible]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication
 
 from panel.window import Window
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 QUIET_SECONDS = 0.4
 """The window counts as complete when nothing was missing for so long."""
 
@@ -24,7 +24,9 @@ def take_screenshot(window: Window, path: Path, frame: int | None) -> str:
     complete = _wait(lambda: window.is_settled, QUIET_SECONDS)
     if not window.grab().save(str(path)):
         return f"{path} cannot be written: choose a PNG file in a folder that exists."
-    return "" if complete else f"{path} lacks pictures: the server did not send all in a minute."
+    return (
+        "" if complete else f"{path} lacks pictures: the server did not send all in three minutes."
+    )
 
 
 def _wait(is_done: Callable[[], bool], quiet_seconds: float = 0.0) -> bool:

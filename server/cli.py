@@ -26,6 +26,7 @@ from server.commands.options import (
     with_picture_options,
     with_setting_options,
 )
+from server.environment import prepare_environment
 
 WRONG_INPUT = (InvalidValueError, NotFoundError, UnreadableMediaError)
 
@@ -333,6 +334,7 @@ def uninstall(
 
 def main() -> None:
     """The entry point."""
+    prepare_environment()
     try:
         app(prog_name="inbetween")
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, not a traceback

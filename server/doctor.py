@@ -35,7 +35,6 @@ PACKAGES = (
     "diffusers",
     "grpcio",
     "numpy",
-    "onnxruntime",
     "opencv-python-headless",
     "PySide6-Essentials",
     "torch",

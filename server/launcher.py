@@ -1,5 +1,6 @@
 """Finds, starts and ends the render server of this user."""
 
+import fcntl
 import os
 import select
 import signal
@@ -19,9 +20,10 @@ from engine.media.files import storage_errors
 from server import paths
 from server.limits import IDLE_MINUTES, IDLE_VARIABLE, idle_minutes
 
-START_SECONDS = 20.0
-GIVE_WAY_SECONDS = 3.0
-STOP_SECONDS = 20.0
+# A busy machine is no failure: what takes a second on a quiet one may take twenty there. A server
+# that ends as it starts is told at once all the same.
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
 CHANNEL_OPTIONS = (
     # A proxy in the environment must not see local calls.
     ("grpc.enable_http_proxy", 0),
@@ -41,7 +43,7 @@ def channel_to_server() -> grpc.Channel:
     return grpc.insecure_channel(f"unix:{paths.socket_path()}", options=CHANNEL_OPTIONS)
 
 
-def is_running(timeout_seconds: float = 2.0) -> bool:
+def is_running(timeout_seconds: float = 10.0) -> bool:
     """Whether a healthy server answers at the socket."""
     if not paths.socket_path().exists():
         return False
@@ -72,7 +74,9 @@ def start_server(arguments: Sequence[str] = ()) -> None:
             start_new_session=True,
         )
     # One that ends at once may have given way to the server of a client that was quicker.
-    if _answers_within(START_SECONDS, process) or _answers_within(GIVE_WAY_SECONDS):
+    if _answers_within(START_SECONDS, process) or (
+        _somebody_serves() and _answers_within(START_SECONDS)
+    ):
         return
     raise ServerUnavailableError(
         f"The render server did not start: {_last_line(log)} (its log: {log})"
@@ -88,6 +92,18 @@ def _answers_within(seconds: float, process: "subprocess.Popen[bytes] | None" = 
         if process is not None and process.poll() is not None:
             return False
         time.sleep(0.05)
+    return False
+
+
+def _somebody_serves() -> bool:
+    """Whether a server lives, though it may not answer yet: it holds the lock."""
+    try:
+        with paths.lock_path().open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 

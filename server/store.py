@@ -35,7 +35,6 @@ PACKAGES = (
     "inbetween",
     "numpy",
     "opencv-python-headless",
-    "onnxruntime",
     "torch",
     "torchvision",
     "diffusers",

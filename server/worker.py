@@ -22,6 +22,7 @@ from engine.report import Stage
 from engine.settings import RenderSettings
 from engine.types import Clip
 from server.database import DeliveredFrame, HostFrame
+from server.environment import ENVIRONMENT
 from server.errors import UnexpectedError
 from server.planning import Step
 from server.store import HostSource, SessionFolder
@@ -156,11 +157,6 @@ class Ended:
     """For the log."""
 
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait give their processor to others. Spinning, PyTorch paints many times slower
-beside an editor at work: 30 s in place of 6 s were measured on two cores that others used too."""
-
-
 class _Process:
     """A worker that runs, and the pipe to it. Raises UnexpectedError where it cannot be started."""
 
@@ -175,7 +171,7 @@ class _Process:
                     command,
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
-                    env=ENVIRONMENT | os.environ,
+                    env={**ENVIRONMENT, **os.environ},
                     process_group=0,  # A terminal's Ctrl-C is the server's to hear.
                 )
             except OSError as error:

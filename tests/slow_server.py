@@ -27,6 +27,8 @@ def slowed(kind, name):
     whole = getattr(kind, name)
     def slow(*arguments, **named):
         if os.path.exists({folder!r} + "/slow " + name):
+            with open({folder!r} + "/calls", "a") as calls:
+                calls.write(".")
             time.sleep({seconds})
         return whole(*arguments, **named)
     setattr(kind, name, slow)
@@ -61,6 +63,11 @@ class SlowServer:
             file.unlink()
         for name in names:
             (self.folder / f"slow {name}").touch()
+
+    def calls_begun(self) -> int:
+        """How many of the slow calls there have been."""
+        calls = self.folder / "calls"
+        return calls.stat().st_size if calls.exists() else 0
 
     def open(self, clip: Path, keys: list[int], **translation: Any) -> Session:
         usual: dict[str, Any] = {"painter": "diffusion", "prompt": "watercolour", "steps": 6}

@@ -77,7 +77,7 @@ class KeyFramePainter(Protocol):
     def recipe(self, settings: TranslationSettings) -> Recipe:
         """All that a picture depends on besides its source frame.
 
-        Cheap, and imports neither torch nor onnxruntime: it runs while a plan is made. Raises
+        Cheap, and imports neither torch nor diffusers: it runs while a plan is made. Raises
         NotFoundError, InvalidValueError or ModelUnavailableError for settings that it cannot paint.
         """
 

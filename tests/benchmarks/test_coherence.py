@@ -18,8 +18,6 @@ from engine.native.kernels import Kernels
 from engine.trial import Trial
 from engine.types import FrameSize
 
-pytestmark = pytest.mark.timeout(400)  # a minute, where it has a processor for itself
-
 QUICK = ["--size", "96x96", "--steps", "5", "--json"]
 
 

@@ -16,7 +16,7 @@ from engine.errors import InvalidValueError
 SMALL = ("--size", "96x64", "--repeats", "1")
 WITHOUT_OTHER_PACKAGES = """
 import runpy, sys
-for name in ("av", "cv2", "onnxruntime", "PIL", "PyOpenColorIO", "torch"):
+for name in ("av", "cv2", "PIL", "PyOpenColorIO", "torch"):
     sys.modules[name] = None
 runpy.run_module("benchmarks.propagation", run_name="__main__", alter_sys=True)
 """

@@ -21,6 +21,7 @@ from engine.store import StoredPicture
 from engine.types import FloatArray, Flow, Frame, FrameSize, Precision
 from tests.engine.conftest import Photo, Recorder
 from tests.engine.test_pipeline import KERNELS, SETTINGS, Footage, Memory, plan_of
+from tests.patience import wait_until
 
 LAST = 8
 SIZE = FrameSize(64, 48)
@@ -201,10 +202,7 @@ def test_renders_leave_neither_threads_nor_memory_behind(
         if number == ROUNDS // 4:
             before = threads(), resident_bytes()
     assert resident_bytes() - before[1] < MOST_GROWTH_BYTES
-    deadline = time.monotonic() + 5
-    while threads() > before[0]:  # the system still lists a thread for a moment
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: threads() <= before[0])  # the system still lists a thread for a moment
     assert footage.alive == 0
 
 

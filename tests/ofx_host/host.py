@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.types import FrameSize
+from tests.patience import PATIENCE_SECONDS
 
 BUILD = Path(
     os.environ.get("INBETWEEN_OFX_BUILD") or Path(__file__).parents[2] / "build" / "plugin"
@@ -248,7 +249,7 @@ class OfxHost:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            return self._process.wait(timeout=30)
+            return self._process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()

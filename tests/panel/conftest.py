@@ -15,6 +15,7 @@ from panel.connection import Connection
 from panel.style import apply_style
 from panel.window import Window
 from tests.panel.fake_server import FakeServer
+from tests.patience import PATIENCE_SECONDS
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before the first window of the run
 
@@ -27,6 +28,21 @@ def dark_application(qapp: QApplication) -> QApplication:
     return qapp
 
 
+class PatientQtBot(QtBot):
+    """Waits for as long as a busy machine may take; left to itself, five seconds."""
+
+    def waitUntil(  # noqa: N802 - pytest-qt's own name
+        self, callback: Callable[[], bool | None], *, timeout: int = int(PATIENCE_SECONDS * 1000)
+    ) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    """The one of pytest-qt, with patience."""
+    return PatientQtBot(request)
+
+
 @pytest.fixture
 def open_window(dark_application: QApplication, qtbot: QtBot) -> Iterator[OpenWindow]:
     """Opens the panel on a session of the server at a socket."""
@@ -37,7 +53,7 @@ def open_window(dark_application: QApplication, qtbot: QtBot) -> Iterator[OpenWi
         windows.append(window)
         window.show()
         window.activateWindow()
-        qtbot.waitActive(window)
+        qtbot.waitActive(window, timeout=int(PATIENCE_SECONDS * 1000))
         return window
 
     yield open_

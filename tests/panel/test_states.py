@@ -1,5 +1,6 @@
 """What the panel says in each state, on a fake server that can be brought into it."""
 
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from panel.model.session import Link
+from panel.pictures import PATIENCE_SECONDS
 from panel.widgets.viewer import ViewMode
 from panel.window import Window
 from tests.panel.conftest import OpenWindow
@@ -63,14 +65,15 @@ def test_scrubbing_over_a_slow_server_ends_at_the_newest_frame(
     window.viewer.set_mode(ViewMode.SOURCE)
     fake_server.read_seconds = 0.3
     fake_server.requests.clear()
+    began = time.monotonic()
     for frame in range(1, 91):
         window.editor.move_playhead(frame)
         qtbot.wait(4)
     qtbot.waitUntil(lambda: window.viewer.is_settled)
     assert window.viewer.grab().toImage().pixelColor(window.viewer.rect().center()).red() == 90
-    read = [request.index for request in fake_server.requests]
-    assert read[-1] == 90
-    assert len(read) < 20  # the others were given up before they were asked for
+    # The others were given up before they were asked for: two readers wait that long for each.
+    passed = time.monotonic() - began
+    assert len(fake_server.requests) <= 2 * (2 + passed / PATIENCE_SECONDS)
 
 
 def test_without_a_session_the_panel_offers_to_open_a_movie(
@@ -121,13 +124,13 @@ def test_a_painter_that_cannot_paint_here_is_announced_and_keys_can_be_placed(
     open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
 ) -> None:
     fake_server.info.painters.add(
-        name="style", label="Quick style", reason="Not installed: onnxruntime. Install it."
+        name="style", label="Quick style", reason="Not installed: torch. Install it."
     )
     fake_server.session.settings.translation.painter = "style"
     window = _opened(open_window, fake_server, qtbot)
     qtbot.waitUntil(window.strip.isVisible)
     assert window.strip.title.text() == "Quick style cannot paint here"
-    assert "Not installed: onnxruntime" in window.strip.text.text()
+    assert "Not installed: torch" in window.strip.text.text()
     QTest.keyClick(window, Qt.Key.Key_M)
     qtbot.waitUntil(lambda: fake_server.keys == [0])
 

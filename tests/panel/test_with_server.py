@@ -38,7 +38,6 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 ALT = Qt.KeyboardModifier.AltModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 FRAMES = 8
-JOB_MS = 60_000
 QUICK = Settings(
     keys=KeySettings(key_interval=0),
     translation=TranslationSettings(painter="style", prompt="mosaic", strength=0.8),
@@ -300,24 +299,24 @@ def test_a_key_is_painted_again_and_the_clip_rendered(
     window, model = opened.window, opened.window.editor.model
     opened.click(2, KEYS)
     opened.key(Qt.Key.Key_R)
-    qtbot.waitUntil(lambda: model.is_rendering, timeout=JOB_MS)
+    qtbot.waitUntil(lambda: model.is_rendering)
     assert window.status_bar.cancel.isVisible()
-    qtbot.waitUntil(lambda: len(window.key_card.take_buttons) == 1, timeout=JOB_MS)
+    qtbot.waitUntil(lambda: len(window.key_card.take_buttons) == 1)
 
     prompt = window.key_card.fields["prompt"]
     assert isinstance(prompt, PromptField)
     prompt.edited.emit("crayon")
     QTest.mouseClick(window.key_card.paint, LEFT)
-    qtbot.waitUntil(lambda: len(window.key_card.take_buttons) == 2, timeout=JOB_MS)
-    qtbot.waitUntil(lambda: not model.is_rendering, timeout=JOB_MS)
+    qtbot.waitUntil(lambda: len(window.key_card.take_buttons) == 2)
+    qtbot.waitUntil(lambda: not model.is_rendering)
     first_take = opened.stored.key_frames[0].takes[0].address
     QTest.mouseClick(window.key_card.take_buttons[0], LEFT)
     qtbot.waitUntil(lambda: opened.stored.key_frames[0].chosen_take == first_take)
 
     QTest.mouseClick(window.header.render_all, LEFT)
     ready = lambda: model.frames.count(pb.FRAME_STATE_READY) == FRAMES  # noqa: E731
-    qtbot.waitUntil(ready, timeout=JOB_MS)
-    qtbot.waitUntil(lambda: not model.is_rendering, timeout=JOB_MS)
+    qtbot.waitUntil(ready)
+    qtbot.waitUntil(lambda: not model.is_rendering)
     opened.key(Qt.Key.Key_End)
     qtbot.waitUntil(lambda: window.is_settled)
     assert window.viewer.result_shown.label == "B  RESULT"
@@ -371,8 +370,8 @@ def test_moving_a_key_renders_that_key_and_its_two_intervals_only(
     def rendered() -> pb.Job:
         qtbot.waitUntil(opened.window.header.render_all.isEnabled)
         opened.key(Qt.Key.Key_Return, CTRL)
-        qtbot.waitUntil(lambda: model.is_rendering, timeout=JOB_MS)
-        qtbot.waitUntil(lambda: not model.is_rendering, timeout=JOB_MS)
+        qtbot.waitUntil(lambda: model.is_rendering)
+        qtbot.waitUntil(lambda: not model.is_rendering)
         assert model.job is not None
         assert model.job.state == pb.JOB_STATE_DONE
         return model.job

@@ -11,6 +11,7 @@ import pytest
 from inbetween.v1.settings_pb2 import Settings
 
 from tests.ofx_host.host import BUNDLE, Effect, OfxHost, library
+from tests.patience import wait_until
 from tests.plugin_ofx.conftest import FakeServer, clip, fake_server, serving
 
 
@@ -175,10 +176,5 @@ def test_command_that_is_gone_is_told(runtime: Path, installed: tuple[Path, Path
 
 
 def wait_for(path: Path) -> str:
-    from time import monotonic, sleep
-
-    deadline = monotonic() + 10
-    while not path.exists():
-        assert monotonic() < deadline, f"{path} was never written"
-        sleep(0.02)
+    wait_until(path.exists)
     return path.read_text()

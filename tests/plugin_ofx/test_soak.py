@@ -14,6 +14,7 @@ import pytest
 
 from engine.types import FrameSize
 from tests.ofx_host.host import OfxHost
+from tests.patience import PATIENCE_SECONDS
 
 COUNT = 6
 INSTANCES = 4
@@ -75,7 +76,7 @@ def server_process(runtime: Path, home: Path) -> Iterator["subprocess.Popen[byte
     process = subprocess.Popen([sys.executable, "-c", SERVE], env=environment)
     try:
         with grpc.insecure_channel(f"unix:{runtime / 'server.sock'}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE_SECONDS)
         yield process
     finally:
         process.kill()

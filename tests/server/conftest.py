@@ -1,7 +1,6 @@
 """A client of the shared server, and clips small enough to render in a test."""
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,10 +38,10 @@ from inbetween.v1.settings_pb2 import (
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 Pixels = NDArray[np.uint8]
 ENDED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
-JOB_SECONDS = 60.0
 QUICK = Settings(
     keys=KeySettings(key_interval=0),
     translation=TranslationSettings(painter="style", prompt="mosaic", strength=0.8),
@@ -90,7 +89,9 @@ class Caller:
 
     @contextmanager
     def watching(self, session_id: str) -> Iterator[Iterator[WatchResponse]]:
-        call: Any = self.sessions.Watch(WatchRequest(session_id=session_id), timeout=JOB_SECONDS)
+        call: Any = self.sessions.Watch(
+            WatchRequest(session_id=session_id), timeout=PATIENCE_SECONDS
+        )
         try:
             yield call
         finally:
@@ -132,12 +133,16 @@ def children(process: int) -> list[int]:
 
 
 def assert_ends(process: int) -> None:
-    """A process ends soon; a zombie has ended."""
+    """A process comes to its end; a zombie has."""
     status = Path(f"/proc/{process}/stat")
-    deadline = time.monotonic() + 10
-    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
-        assert time.monotonic() < deadline, f"process {process} lives on"
-        time.sleep(0.02)
+
+    def has_ended() -> bool:
+        try:
+            return status.read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_until(has_ended)
 
 
 @pytest.fixture

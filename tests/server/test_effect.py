@@ -52,6 +52,7 @@ from inbetween.v1.settings_pb2 import (
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.server.conftest import QUICK, Caller, Pixels, jobs_until_end
 from tests.server.test_key_frames import import_painting, painting
 
@@ -117,7 +118,7 @@ class Effect:
             alpha=ALPHA_OPAQUE,
             wait=wait,
         )
-        return self.caller.render.RenderFrame(request, timeout=60)
+        return self.caller.render.RenderFrame(request, timeout=PATIENCE_SECONDS)
 
     def send(self, session_id: str, indices: Iterable[int]) -> None:
         indices = list(indices)
@@ -345,8 +346,17 @@ def test_floats_and_shorts_come_back_as_asked(effect: Effect) -> None:
 
 
 def test_a_waiting_call_that_ends_cancels_the_work_only_it_asked_for(
-    effect: Effect, render_server: RunningServer
+    effect: Effect, render_server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cancelled: list[str] = []
+    cancel = render_server.jobs.cancel
+
+    def recorded(job_id: str) -> Job:
+        job = cancel(job_id)
+        cancelled.append(job_id)
+        return job
+
+    monkeypatch.setattr(render_server.jobs, "cancel", recorded)
     session_id = effect.render(0).session_id
     effect.send(session_id, range(1, 12))
     with paused(render_server.jobs.worker_process_id):
@@ -357,7 +367,7 @@ def test_a_waiting_call_that_ends_cancels_the_work_only_it_asked_for(
         time.sleep(0.2)
         assert job_now(effect, session_id).state == JobState.JOB_STATE_RUNNING
         calls[1].cancel()
-        time.sleep(0.2)
+        wait_until(lambda: cancelled)
     with effect.caller.watching(session_id) as events:
         end = list(jobs_until_end(events, jobs[0].id))[-1].state
     assert end == JobState.JOB_STATE_CANCELLED

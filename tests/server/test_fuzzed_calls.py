@@ -24,12 +24,12 @@ from inbetween.v1.session_pb2 import (
 )
 
 from server.serving import ServerOptions, serve
+from tests.patience import PATIENCE_SECONDS
 from tests.server.conftest import QUICK, Caller
 from tests.server.fuzzer import Fuzzer
 
 SEED = 20_241
 CALLS_PER_METHOD = 300
-ANSWER_SECONDS = 20.0
 WATCH_SECONDS = 0.3
 """A watched or awaited stream may rightly stay open; longer than this nobody listens here."""
 GROWTH_BYTES = 300 << 20
@@ -143,7 +143,7 @@ def _call(
     path = f"/{method.containing_service.full_name}/{method.name}"
     try:
         if method.client_streaming:
-            channel.stream_unary(path, bytes, bytes)(iter(requests), timeout=ANSWER_SECONDS)
+            channel.stream_unary(path, bytes, bytes)(iter(requests), timeout=PATIENCE_SECONDS)
         elif method.server_streaming:
             stream: Any = channel.unary_stream(path, bytes, bytes)
             call = stream(requests[0], timeout=WATCH_SECONDS)
@@ -151,7 +151,7 @@ def _call(
                 pass
             call.cancel()
         else:
-            channel.unary_unary(path, bytes, bytes)(requests[0], timeout=ANSWER_SECONDS)
+            channel.unary_unary(path, bytes, bytes)(requests[0], timeout=PATIENCE_SECONDS)
     except grpc.RpcError as error:
         return error.code(), str(error.details())
     return grpc.StatusCode.OK, ""

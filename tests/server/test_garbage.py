@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from inbetween.v1 import render_pb2, session_pb2
 
 from server.serving import RunningServer
+from tests.patience import PATIENCE_SECONDS
 from tests.server.conftest import Caller
 
 METHODS = [
@@ -20,7 +21,6 @@ METHODS = [
     for method in service.methods
 ]
 MESSAGES = 40
-ANSWER_SECONDS = 10.0
 HARMLESS = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -67,15 +67,15 @@ def _send(
     try:
         if method.client_streaming:
             channel.stream_unary(path, bytes, bytes)(
-                iter([message, message]), timeout=ANSWER_SECONDS
+                iter([message, message]), timeout=PATIENCE_SECONDS
             )
         elif method.server_streaming:
-            call: Any = channel.unary_stream(path, bytes, bytes)(message, timeout=ANSWER_SECONDS)
+            call: Any = channel.unary_stream(path, bytes, bytes)(message, timeout=PATIENCE_SECONDS)
             for _ in islice(call, 2):
                 pass
             call.cancel()
         else:
-            channel.unary_unary(path, bytes, bytes)(message, timeout=ANSWER_SECONDS)
+            channel.unary_unary(path, bytes, bytes)(message, timeout=PATIENCE_SECONDS)
     except grpc.RpcError as error:
         return error.code(), str(error.details())
     return grpc.StatusCode.OK, ""

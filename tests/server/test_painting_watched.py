@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,9 @@ from inbetween.v1.session_pb2 import (
 from safetensors.numpy import load_file
 
 import server.worker
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.server.conftest import ENDED, QUICK
-from tests.slow_server import STEP_SECONDS, SlowServer, slow_server
+from tests.slow_server import SlowServer, slow_server
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def slow() -> Iterator[SlowServer]:
 def watched(slow: SlowServer, session: Session, *, previews: bool) -> Generator[WatchResponse]:
     """What a watcher is told until the session's job ends."""
     request = WatchRequest(session_id=session.id, previews=previews)
-    call: Any = slow.caller.sessions.Watch(request, timeout=120)
+    call: Any = slow.caller.sessions.Watch(request, timeout=PATIENCE_SECONDS)
     try:
         for event in call:
             yield event
@@ -113,7 +113,7 @@ def test_who_comes_late_sees_the_newest_preview_and_previews_end_with_the_last_w
     slow: SlowServer, tiny_clip: Path
 ) -> None:
     slow.be_slow("predict")
-    session = slow.open(tiny_clip, [3], steps=12, strength=1.0)
+    session = slow.open(tiny_clip, [3], steps=30, strength=1.0)
     first = watched(slow, session, previews=True)
     next(first)
     job_id = slow.start(session)
@@ -123,10 +123,14 @@ def test_who_comes_late_sees_the_newest_preview_and_previews_end_with_the_last_w
     assert newest == slow.running.jobs.preview(session.id)
     first.close()
     late.close()
-    time.sleep(2 * STEP_SECONDS)
-    last = slow.running.jobs.preview(session.id)
-    time.sleep(2 * STEP_SECONDS)
-    assert slow.running.jobs.preview(session.id) is last
+
+    def two_steps_bring_no_preview() -> bool:
+        last, begun = slow.running.jobs.preview(session.id), slow.calls_begun()
+        wait_until(lambda: slow.calls_begun() >= begun + 3)
+        return slow.running.jobs.preview(session.id) is last
+
+    wait_until(two_steps_bring_no_preview)
+    assert slow.running.jobs.get(job_id).state == JobState.JOB_STATE_RUNNING
     slow.caller.render.CancelJob(CancelJobRequest(job_id=job_id))
 
 
@@ -194,15 +198,16 @@ def test_a_cancelled_painting_ends_within_a_step_and_its_worker_paints_the_next(
     for key in keys[:-1]:
         slow.caller.run(session.id, (key, key), keys_only=True)
     slow.be_slow(*slowed.split())
-    cancelled = 0.0
+    cancelled = False
     for job in slow.caller.follow(session.id, keys_only=True):
         is_there = job.stage == Stage.STAGE_PAINTING and job.frame == keys[-1]
         if is_there and has_come_to(job, at_step) and not cancelled:
             slow.caller.render.CancelJob(CancelJobRequest(job_id=job.id))
-            cancelled = time.monotonic()
-    seconds = time.monotonic() - cancelled
+            cancelled = True
+            begun_before = slow.calls_begun()
     assert job.state == JobState.JOB_STATE_CANCELLED
-    assert seconds < 2 * STEP_SECONDS
+    # One more may have begun while the worker was told.
+    assert slow.calls_begun() - begun_before <= 1
     slow.be_slow()
     again = slow.caller.run(session.id, keys_only=True)
     assert (again.state, again.done.paintings) == (JobState.JOB_STATE_DONE, 1)
@@ -218,13 +223,10 @@ def test_a_cancelled_job_whose_worker_comes_to_no_step_ends_all_the_same(
         os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
     slow.be_slow("load")
     session = slow.open(tiny_clip, [3], steps=1)
-    cancelled = 0.0
     for job in slow.caller.follow(session.id, keys_only=True):
-        if job.stage == Stage.STAGE_LOADING_MODEL and not cancelled:
+        if job.stage == Stage.STAGE_LOADING_MODEL:
             slow.caller.render.CancelJob(CancelJobRequest(job_id=job.id))
-            cancelled = time.monotonic()
     assert (job.state, job.error) == (JobState.JOB_STATE_CANCELLED, "")
-    assert time.monotonic() - cancelled < 3
     slow.be_slow()
     assert slow.caller.run(session.id, keys_only=True).state == JobState.JOB_STATE_DONE
 
@@ -245,9 +247,7 @@ def test_a_worker_killed_while_it_paints_costs_that_job_only(
     assert job.state == JobState.JOB_STATE_FAILED
     assert job.error.startswith("The render process was killed")
     ended = partial(slow.running.jobs.get, waiting)
-    deadline = time.monotonic() + 60
-    while ended().state not in ENDED and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: ended().state in ENDED)
     assert ended().state == JobState.JOB_STATE_DONE
     slow.be_slow()
     again = slow.caller.run(session.id, keys_only=True)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from inbetween.v1.session_pb2 import GetSessionRequest, JobState
 from engine.errors import InbetweenError
 from server import paths
 from server.serving import RunningServer, ServerOptions, serve
+from tests.patience import PATIENCE_SECONDS
 from tests.server.conftest import Caller, assert_ends, children, jobs_until_end
 
 SERVE = "from server.serving import ServerOptions, run_server; run_server(ServerOptions())"
@@ -39,7 +39,7 @@ def server_process(
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment)
     try:
         with grpc.insecure_channel(f"unix:{runtime / 'server.sock'}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=20)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE_SECONDS)
             yield process, Caller.on(channel)
     finally:
         process.kill()
@@ -54,11 +54,11 @@ def test_health_and_reflection_answer(render_server: RunningServer) -> None:
     assert {"inbetween.v1.SessionService", "inbetween.v1.RenderService"} <= services
 
 
-def test_the_server_never_imports_torch_or_onnxruntime() -> None:
+def test_the_server_never_imports_torch_or_diffusers() -> None:
     program = (
         "import sys, server.serving; "
         "from engine.translation.painters import describe_painters; describe_painters(); "
-        "print([name for name in ('torch', 'onnxruntime', 'diffusers') if name in sys.modules])"
+        "print([name for name in ('torch', 'diffusers') if name in sys.modules])"
     )
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -128,10 +128,9 @@ def test_a_server_that_is_told_to_end_ends_in_the_middle_of_a_job(
     with server_process(short_folder) as (process, caller):
         session = caller.open(small_clip, keys=[0, 23])
         job = caller.render.StartJob(StartJobRequest(session_id=session.id)).job
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-        assert time.monotonic() - began < 5
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     with server_process(short_folder) as (_, caller):
         jobs = caller.sessions.GetSession(GetSessionRequest(session_id=session.id)).jobs
         assert [one.id for one in jobs] == [job.id]
+        assert jobs[0].state != JobState.JOB_STATE_DONE

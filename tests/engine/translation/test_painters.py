@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Recorder
 
 
-def test_describing_and_planning_import_neither_torch_nor_onnxruntime() -> None:
+def test_describing_and_planning_import_neither_torch_nor_diffusers() -> None:
     script = """
 import sys
 from engine.settings import TranslationSettings
@@ -25,9 +25,9 @@ from engine.translation.painters import describe_painters, recipe_of
 describe_painters()
 for painter in ("style", "diffusion", "painted"):
     recipe_of(TranslationSettings(painter=painter))
-assert not {"torch", "onnxruntime", "diffusers", "transformers"} & set(sys.modules)
+assert not {"torch", "diffusers", "transformers"} & set(sys.modules)
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_an_unknown_painter_is_refused_with_the_ones_there_are() -> None:

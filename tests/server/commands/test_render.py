@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from server.client import connect
 from server.launcher import server_process_id
+from tests.patience import PATIENCE_SECONDS
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:
@@ -169,7 +170,7 @@ def interrupted(
         while finished_work(home) <= before and process.poll() is None:
             time.sleep(0.01)
         interrupt(process.pid)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
     told = "".join(heard) + told
     return process.returncode, told
 

@@ -1,0 +1,15 @@
+"""How long a test waits for what is to come: on a busy machine, much longer than on a quiet one."""
+
+import time
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 600.0
+"""Only ever ends what hangs; pytest's own limit for a whole test lies above it."""
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Returns once it is so."""
+    gives_up = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < gives_up, "this never came"
+        time.sleep(0.01)
