@@ -55,11 +55,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, body in PROGRAMS.items():
         (programs / name).write_text(f"#!/bin/bash\n{body}\n")
         (programs / name).chmod(0o755)
+    (folder / "plugin_ofx" / "libraries" / "build.sh").write_text(
+        '#!/bin/bash\necho "libraries" >>"$CALLS"\n[[ -z "${NO_SOURCES:-}" ]]\n'
+    )
     script = folder / "tools" / "setup.sh"
     script.write_text(script.read_text().replace("/usr/bin/python3", str(programs / "python3")))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("INBETWEEN_LIBRARIES", str(tmp_path / "libraries"))
+    monkeypatch.delenv("INBETWEEN_LIBRARIES", raising=False)
     monkeypatch.delenv("INBETWEEN_TORCH", raising=False)
     return folder
 
@@ -74,7 +77,7 @@ def set_up(checkout: Path) -> list[str]:
     calls.unlink(missing_ok=True)
     done = run(checkout, "make", "setup")
     assert done.returncode == 0, done.stdout + done.stderr
-    return calls.read_text().splitlines() if calls.exists() else []
+    return sorted(calls.read_text().splitlines()) if calls.exists() else []
 
 
 def test_a_second_set_up_does_nothing(checkout: Path) -> None:
@@ -94,14 +97,14 @@ def test_what_make_clean_deletes_is_made_again_and_nothing_else(checkout: Path) 
     set_up(checkout)
     assert run(checkout, "make", "clean").returncode == 0
     assert not (checkout / "build" / "plugin").exists()
-    assert set_up(checkout) == ["cmake -S", "cmake --build"]
+    assert set_up(checkout) == ["cmake --build", "cmake -S", "libraries"]
 
 
 def test_a_change_of_the_effect_leaves_the_environment_alone(checkout: Path) -> None:
     set_up(checkout)
     with (checkout / "plugin_ofx" / "src" / "mask.cpp").open("a") as file:
         file.write("// changed\n")
-    assert set_up(checkout) == ["cmake -S", "cmake --build"]
+    assert set_up(checkout) == ["cmake --build", "cmake -S", "libraries"]
 
 
 def test_a_change_of_the_kernels_is_installed(checkout: Path) -> None:
@@ -127,3 +130,20 @@ def test_without_pytorch_in_reach_set_up_says_what_to_do(
     assert "PIP_FIND_LINKS=FOLDER make setup" in done.stderr
     assert "INBETWEEN_TORCH=torch==" in done.stderr
     assert not (checkout / ".venv" / "setup.stamp").exists()
+
+
+def test_set_up_fails_where_the_libraries_cannot_be_built(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_SOURCES", "1")
+    done = run(checkout, "make", "setup")
+    assert done.returncode != 0
+    assert "the effect's libraries cannot be built" in done.stderr
+    assert not (checkout / "build" / "plugin" / "setup.stamp").exists()
+
+
+def test_libraries_that_were_made_elsewhere_are_taken(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INBETWEEN_LIBRARIES", str(tmp_path / "libraries"))
+    assert "libraries" not in set_up(checkout)

@@ -138,25 +138,26 @@ build_effect() {
     step effect cmake --build build/plugin --parallel "$(nproc)"
 }
 
-# In the background, while pip downloads.
+# In the background, while pip downloads; the process is known until it has ended.
+libraries=
 begin_libraries() {
   [[ -z "${INBETWEEN_LIBRARIES:-}" ]] || return 0
   set -m # A process group of its own, to end as a whole.
   plugin_ofx/libraries/build.sh "$LIBRARIES" >"$LOGS/libraries.log" 2>&1 &
   libraries=$!
   set +m
-  trap 'kill -- "-$libraries" 2>/dev/null || true' EXIT
+  trap '[[ -z "$libraries" ]] || kill -- "-$libraries" 2>/dev/null' EXIT
 }
 
 finish_libraries() {
-  [[ -n "${libraries:-}" ]] || return 0
-  kill -0 "$libraries" 2>/dev/null &&
+  [[ -n "$libraries" ]] || return 0
+  ! kill -0 "$libraries" 2>/dev/null ||
     say "Building the libraries of the effect (gRPC, protobuf), once: some five minutes on two cores"
-  await "$libraries" "$LOGS/libraries.log"
+  await "$libraries" "$LOGS/libraries.log" && libraries=
 }
 
 main() {
-  local environment effect libraries=
+  local environment effect
   environment=$(environment_fingerprint)
   effect=$(effect_fingerprint 2>/dev/null) || effect=
   is_stamped .venv "$environment" && is_stamped build/plugin "$effect" && return 0
