@@ -284,7 +284,11 @@ def selftest(
     _: HelpAll = False,
     **settings: Value | None,
 ) -> None:
-    """Check a diffusion model on this machine: renders a short clip and judges it line by line."""
+    """Check a diffusion model on this machine: renders a short clip and judges it line by line.
+
+    `--model` and `--controlnet` name the model (`--help-all` tells how); otherwise it is the
+    built-in one.
+    """
     from server.commands.selftest import selftest as check
 
     raise typer.Exit(check(folder, clip, size, device, settings))

@@ -111,8 +111,8 @@ class MovieSource:
         count = len(self._index.times)
         if self._index.missing:
             notice(
-                f"{self._path} is cut short: it has only {plural(count, 'frame')}, and at least "
-                f"{self._index.missing:,} more would belong to it."
+                f"{self._path} is cut short after its first {plural(count, 'frame')}: at "
+                f"least {self._index.missing:,} more are missing."
             )
         if first.color_trc in _HDR_TRANSFERS:
             notice(
