@@ -6,7 +6,6 @@ The replacements write down how they were called and leave behind what the scrip
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ fi
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what set-up reads, where the programs that it calls are replaced."""
     folder = tmp_path / "a checkout"
     ignored = shutil.ignore_patterns("__pycache__")
