@@ -24,7 +24,7 @@ from tests.server.conftest import Caller, Pixels, write_movie
 if TYPE_CHECKING:
     from inbetween.v1.session_pb2 import Job
 
-NO_CUDA = r"(There is no CUDA device \d+: |The native kernels \S+cuda\S* cannot be loaded )"
+NO_CUDA = r"(There is no CUDA device \d+ \(|The native kernels \S+cuda\S* cannot be loaded )"
 """The second one where they were not built."""
 """On a busy machine; a quiet one needs a few milliseconds."""
 

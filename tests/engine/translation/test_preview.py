@@ -36,7 +36,7 @@ def test_every_step_of_both_passes_can_be_seen(
         report.previews.clear()
         report.seen.clear()
         shot.paint(source, tiny_settings)
-        steps = len(report.steps_of(Stage.PAINTING))
+        steps = sum(step > 0 for _, step, _ in report.steps_of(Stage.PAINTING))
         assert [index for index, _ in report.previews] == [frame] * steps
         assert {picture.shape for _, picture in report.previews} == {(16, 24, 3)}
 
