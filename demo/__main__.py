@@ -51,7 +51,7 @@ class Shot:
     frames: int
     """As many from the beginning."""
     key_frames: tuple[int, ...]
-    prompt: str = "an oil painting"
+    prompt: str = "starry night"
 
 
 SHOT = Shot(FrameSize(640, 360), frames=60, key_frames=(0, 14, 37, 52))
