@@ -40,7 +40,7 @@ def _places() -> Iterator[tuple[str, str]]:
     for effect in _bundles():
         size = decimal(_size(effect))
         yield "effect", f"{effect} ({size}): inbetween install-plugin --remove"
-    yield "program", f"{sys.prefix}: delete the folder that holds it, or: pip uninstall inbetween"
+    yield "program", f"{sys.prefix}: delete the folder that holds it, or: pipx uninstall inbetween"
     cache = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     yield "models", f"{cache}: Hugging Face's, which other programs use too; left alone"
 
