@@ -5,10 +5,13 @@ The replacements write down how they were called and leave behind what the scrip
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("tools", "Makefile", "pyproject.toml", "constraints.txt", "CMakeLists.txt", "protos")
@@ -28,6 +31,10 @@ if [[ "$*" == "-m venv .venv" ]]; then
 fi
 if [[ "$*" == *"pip install"* ]]; then
   echo "pip ${!#}" >>"$CALLS"
+  if [[ -n "${SLOW:-}" ]]; then
+    echo $$ >>"$SLOW"
+    exec sleep 600
+  fi
   if [[ -n "${OFFLINE:-}" ]]; then
     echo "ERROR: No matching distribution found for ${!#}"
     exit 1
@@ -146,3 +153,23 @@ def test_libraries_that_were_made_elsewhere_are_taken(
 ) -> None:
     monkeypatch.setenv("INBETWEEN_LIBRARIES", str(tmp_path / "libraries"))
     assert "libraries" not in set_up(checkout)
+
+
+def test_an_interrupted_set_up_leaves_nothing_running(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A shell's background processes do not hear Ctrl-C."""
+    started = tmp_path / "started"
+    monkeypatch.setenv("SLOW", str(started))
+    setup = subprocess.Popen(
+        ["make", "setup"],
+        cwd=checkout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
+    pip = int(started.read_text())
+    os.killpg(setup.pid, signal.SIGINT)
+    assert setup.wait(PATIENCE_SECONDS) != 0
+    wait_until(lambda: not Path(f"/proc/{pip}").exists())

@@ -63,8 +63,21 @@ effect_fingerprint() {
 
 is_stamped() { [[ -f "$1/setup.stamp" && "$(cat "$1/setup.stamp")" == "$2" ]]; }
 
-# Waits for a process that writes into a log: shows now and then that it lives, and the log if it
-# fails.
+# The process group that works through a step, and that of the libraries; empty where none does.
+working= libraries=
+trap 'for group in $working $libraries; do kill -- "-$group" 2>/dev/null || true; done' EXIT
+
+# Starts a command with its words in a log, as a process group of its own, which ends as a whole;
+# $! is its number.
+start() {
+  local log=$1
+  shift
+  set -m
+  "$@" >"$log" 2>&1 &
+  set +m
+}
+
+# Waits for what was started: shows now and then that it lives, and the end of its log if it fails.
 await() {
   local process=$1 log=$2 seconds=0
   while kill -0 "$process" 2>/dev/null; do
@@ -79,8 +92,9 @@ await() {
 step() {
   local log=$LOGS/$1.log
   shift
-  "$@" >"$log" 2>&1 &
-  await $! "$log"
+  start "$log" "$@"
+  working=$!
+  await "$working" "$log" && working=
 }
 
 make_environment() {
@@ -138,15 +152,11 @@ build_effect() {
     step effect cmake --build build/plugin --parallel "$(nproc)"
 }
 
-# In the background, while pip downloads; the process is known until it has ended.
-libraries=
+# In the background, while pip downloads.
 begin_libraries() {
   [[ -z "${INBETWEEN_LIBRARIES:-}" ]] || return 0
-  set -m # A process group of its own, to end as a whole.
-  plugin_ofx/libraries/build.sh "$LIBRARIES" >"$LOGS/libraries.log" 2>&1 &
+  start "$LOGS/libraries.log" plugin_ofx/libraries/build.sh "$LIBRARIES"
   libraries=$!
-  set +m
-  trap '[[ -z "$libraries" ]] || kill -- "-$libraries" 2>/dev/null' EXIT
 }
 
 finish_libraries() {
