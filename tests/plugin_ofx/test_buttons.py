@@ -11,7 +11,7 @@ import pytest
 from inbetween.v1.settings_pb2 import Settings
 
 from tests.ofx_host.host import BUNDLE, Effect, OfxHost, library
-from tests.patience import wait_until
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.plugin_ofx.conftest import FakeServer, clip, fake_server, serving
 
 
@@ -154,7 +154,7 @@ def test_a_viewer_starts_a_server_again_that_this_effect_had_started(
         pressed = pool.submit(effect.press, "add_key", 0)
         assert wait_for(record).splitlines()[0] == "server start"
         with serving(fake_server(), runtime):
-            pressed.result(timeout=30)
+            pressed.result(timeout=PATIENCE_SECONDS)
             effect.render([0])
         record.unlink()
         deadline = time.monotonic() + 30

@@ -25,6 +25,7 @@ from inbetween.v1.upkeep_pb2 import (
 from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 
 from server.serving import RunningServer, ServerOptions, serve
+from tests.patience import PATIENCE_SECONDS
 from tests.server.conftest import QUICK, Caller, Pixels
 from tests.server.test_effect import Effect, pieces
 from tests.server.test_key_frames import import_painting, painting
@@ -175,7 +176,7 @@ def test_a_server_killed_while_it_deletes_leaves_the_whole_session_or_none_of_it
             pytest.raises(grpc.RpcError),
         ):
             UpkeepServiceStub(channel).DeleteSession(request)
-        assert process.wait(timeout=20) == -signal.SIGKILL
+        assert process.wait(timeout=PATIENCE_SECONDS) == -signal.SIGKILL
     with server_process(short_folder) as (_, caller):
         known = [one.id for one in caller.sessions.ListSessions(ListSessionsRequest()).sessions]
         if moment == "before the books":
@@ -209,7 +210,7 @@ def test_a_host_that_still_sends_frames_brings_no_deleted_session_back(
                     upkeep.DeleteSession(DeleteSessionRequest(session_id=session.id))
 
         with pytest.raises(grpc.RpcError) as error:
-            effect.caller.render.SendSourceFrames(parts(), timeout=60)
+            effect.caller.render.SendSourceFrames(parts(), timeout=PATIENCE_SECONDS)
         assert refusal(error)[0] == grpc.StatusCode.NOT_FOUND
     assert list((short_folder / "h" / "sessions").iterdir()) == []
     with serve(options) as server, grpc.insecure_channel(server.address) as channel:

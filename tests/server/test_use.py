@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,14 +16,8 @@ from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 from server.client import connect
 from server.launcher import is_running, server_process_id, stop_server
 from server.serving import ServerOptions, serve
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.server.conftest import Caller, assert_ends, children
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -46,9 +38,9 @@ def options(folder: Path, idle_seconds: float = 0) -> ServerOptions:
 def test_a_server_ends_by_itself_when_nobody_uses_it(
     rendezvous: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INBETWEEN_IDLE_MINUTES", "0.01")
+    monkeypatch.setenv("INBETWEEN_IDLE_MINUTES", "0.05")
     arguments = [sys.executable, "-m", "server.cli", "server", command]
-    assert subprocess.run(arguments, timeout=60, check=False).returncode == 0
+    assert subprocess.run(arguments, timeout=PATIENCE_SECONDS, check=False).returncode == 0
     wait_until(lambda: server_process_id() is None)
     assert "ends" in (rendezvous / "server.log").read_text()
     assert not is_running()
@@ -109,7 +101,7 @@ def test_who_comes_while_a_server_ends_has_its_edit_done_by_the_next_one(
         before = set(children(os.getpid()))
         comer.start()
         wait_until(lambda: set(children(os.getpid())) - before)
-    comer.join(timeout=60)
+    comer.join(timeout=PATIENCE_SECONDS)
     try:
         with connect(start=False) as client:
             assert [session.id for session in client.list_sessions()] == opened
