@@ -173,3 +173,43 @@ def test_an_interrupted_set_up_leaves_nothing_running(
     os.killpg(setup.pid, signal.SIGINT)
     assert setup.wait(PATIENCE_SECONDS) != 0
     wait_until(lambda: not Path(f"/proc/{pip}").exists())
+
+
+def test_a_source_that_the_security_mirror_lacks_comes_from_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: the security archive's lists named a zlib of which its mirror held one file of three."""
+    programs = {
+        "apt-get": """
+if [[ "$1" == indextargets ]]; then
+  for suite in bookworm bookworm-security bookworm-backports; do
+    echo "Debian http://archive.example/debian $suite main"
+  done
+elif [[ "$*" == *" source "* ]]; then
+  lists=$(printf '%s\\n' "$@" | sed -n 's/^Dir::Etc::sourcelist=//p')
+  ! grep -q backports "$lists" || exit 1
+  touch "${!#}_2.debian.tar.xz"
+  if [[ "${!#}" == zlib ]] && grep -q security "$lists"; then
+    touch "zlib_2.dsc"
+    exit 100
+  fi
+  touch "${!#}_1.dsc"
+fi
+""",
+        "dpkg-source": '[[ "${@: -2:1}" == *_1.dsc ]] && echo "unpack ${@: -2:1}" >>"$CALLS"',
+        "cmake": 'echo "cmake $1" >>"$CALLS"; mkdir -p "$PREFIX.building/prefix"',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    prefix, calls = tmp_path / "libraries", tmp_path / "calls"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("PREFIX", str(prefix))
+    done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", str(prefix))
+    assert done.returncode == 0, done.stdout + done.stderr
+    unpacked = [line for line in calls.read_text().splitlines() if line.startswith("unpack")]
+    assert [Path(line).name for line in unpacked] == [
+        f"{source}_1.dsc" for source in ("grpc", "protobuf", "abseil", "c-ares", "zlib")
+    ]
+    assert (prefix / "recipe").exists()

@@ -37,22 +37,36 @@ source_lists() {
   done | sort -u
 }
 
+# One source, into a folder of its own. Mirrors do not always hold what their lists name, those of
+# the security archive least: what is missing there comes from the release itself.
+fetch_source() {
+  local folder=$1 apt=$2 source=$3 lists
+  for lists in every release; do
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (cd "$folder" && apt-get "${APT[@]}" -o "Dir::Etc::sourcelist=$apt/$lists.list" \
+      source --download-only "$source") && return 0
+  done
+  return 1
+}
+
 fetch() {
-  local apt=$1/apt options
+  local apt=$1/apt source
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts"
-  source_lists >"$apt/sources.list"
-  [[ -s "$apt/sources.list" ]] || return 1
-  options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o "Dir::Etc::sourceparts=$apt/parts"
-    -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
-  apt-get "${options[@]}" update
-  (cd "$1" && apt-get "${options[@]}" source --download-only "${SOURCES[@]}")
+  source_lists >"$apt/every.list"
+  grep -v -e '-security ' "$apt/every.list" >"$apt/release.list" || return 1
+  APT=(-q -o "Dir::Etc::sourceparts=$apt/parts" -o "Dir::State::lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User= -o Acquire::Retries=3)
+  apt-get "${APT[@]}" -o "Dir::Etc::sourcelist=$apt/every.list" update || return 1
+  for source in "${SOURCES[@]}"; do
+    fetch_source "$1/fetched/$source" "$apt" "$source" || return 1
+  done
 }
 
 unpack() {
-  local description
+  local source
   for source in "${SOURCES[@]}"; do
-    description=$(echo "$1/${source}"_*.dsc)
-    dpkg-source --no-check --extract "$description" "$1/sources/$source"
+    dpkg-source --no-check --extract "$1/fetched/$source/"*.dsc "$1/sources/$source"
   done
 }
 
