@@ -178,7 +178,7 @@ def test_an_interrupted_set_up_leaves_nothing_running(
 def test_a_source_that_the_security_mirror_lacks_comes_from_the_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen: the security archive's lists named a zlib of which its mirror held one file of three."""
+    """Seen: the security archive named a zlib of which its mirror held one file of three."""
     programs = {
         "apt-get": """
 if [[ "$1" == indextargets ]]; then
