@@ -31,8 +31,8 @@ from engine.motion.flow import DisFlow
 from engine.types import FloatArray, FrameRange, FrameSize
 from server.client import Answer, Client, connect
 from server.commands.progress import STAGES
-from server.frames import resized
 from server.launcher import server_process_id, start_server, stop_server
+from server.pictures import resized
 
 HAND_MADE_KEYS = (0, 14, 37, 52)
 KEY_INTERVAL = 10

@@ -35,3 +35,7 @@ class StorageError(InbetweenError):
 
 class CancelledError(InbetweenError):
     """The work was cancelled; what was finished is kept."""
+
+
+class UnexpectedError(InbetweenError):
+    """A fault of our own, told without its traceback, which is in the log."""

@@ -18,7 +18,7 @@ from inbetween.v1.session_pb2 import Session as SessionMessage
 from engine.errors import InvalidValueError
 from engine.plan import OWN_SETTINGS
 from engine.types import Clip, FrameRange, FrameSize, KeyFrame
-from server.frames import check_size
+from server.pictures import check_size
 from server.settings import check_setting, check_text, settings_message, settings_of
 from server.state import PlacedKeyFrame, SessionState
 

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from inbetween.v1.session_pb2 import Session as SessionMessage
 from inbetween.v1.settings_pb2 import Settings
 
 from engine.errors import StorageError
-from engine.plan import Address
-from engine.types import Alpha, Drift, Frame, Precision
+from engine.types import Drift
 from server.convert import session_message, session_of
+from server.records import DeliveredFrame, FrameKind, HostFrame, TakeRecord
 from server.settings import settings_message, settings_of
 from server.state import SessionState
 
@@ -57,62 +57,6 @@ MIGRATIONS = {
     2: "DROP TABLE speeds; CREATE TABLE paces (kind TEXT PRIMARY KEY, pace REAL NOT NULL)",
 }
 """What makes of each earlier version the next one."""
-
-
-@dataclass(frozen=True)
-class TakeRecord:
-    """One painting of a frame."""
-
-    address: Address
-    frame: int
-    recipe: Address
-    """What it was painted with, without the takes it was painted against."""
-    painter: str
-    prompt: str
-    seed: int
-    strength: float
-    painted_against: tuple[Address, ...]
-    made_at: int
-    """Seconds since the epoch."""
-    imported: bool = False
-    """Painted by hand for its frame."""
-    drift: Drift | None = None
-    """From the first of `painted_against`, which is its anchor."""
-
-
-@dataclass(frozen=True)
-class FrameKind:
-    """What a picture file does not say of its pixels."""
-
-    alpha: str
-    precision: str
-
-    @classmethod
-    def of(cls, frame: Frame) -> "FrameKind":
-        return cls(frame.alpha.value, frame.precision.value)
-
-    def apply(self, frame: Frame) -> Frame:
-        return replace(frame, alpha=Alpha(self.alpha), precision=Precision(self.precision))
-
-
-@dataclass(frozen=True)
-class HostFrame:
-    """A source frame that a host sent."""
-
-    digest: str
-    """Of its pixels."""
-    host_digest: str
-    """The host's own."""
-    kind: FrameKind
-
-
-@dataclass(frozen=True)
-class DeliveredFrame:
-    """What the finished sequence holds at a frame."""
-
-    address: Address
-    color_space: str
-    kind: FrameKind
 
 
 class Database:

@@ -17,14 +17,14 @@ from rich.text import Text
 from engine.errors import InbetweenError
 from engine.native.kernels import Kernels, best_instruction_set
 from engine.settings import TranslationSettings
-from engine.translation.model_files import BASE, CONTROLNET, find_files
+from engine.translation.models.files import BASE, CONTROLNET, find_files
 from engine.translation.painters import describe_painters, recipe_of
 from server import bundle, paths
 from server.bundle import BUNDLE, SEARCH_VARIABLE, Bundle
 from server.client import connect
 from server.launcher import ServerUnavailableError
 from server.limits import BUDGET_VARIABLE, GIB, budget_gib
-from server.worker import DEVICE_VARIABLE
+from server.work.worker import DEVICE_VARIABLE
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 PLATFORM = "QT_QPA_PLATFORM"

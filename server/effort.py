@@ -16,11 +16,11 @@ from engine.graphics_card import graphics_card
 from engine.native.abi import is_built
 from engine.plan import Blend, Paint, Propagate
 from engine.settings import PropagationSettings, TranslationSettings
-from engine.translation.model_files import POCKET
-from engine.translation.schedule import schedule_of
+from engine.store import Step
+from engine.translation.method.schedule import schedule_of
+from engine.translation.models.files import POCKET
 from engine.types import FrameSize
-from server.planning import Step
-from server.worker import DEVICE_VARIABLE
+from server.work.worker import DEVICE_VARIABLE
 
 CUTS = "cuts"
 """The sort of work that looks for them."""

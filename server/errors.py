@@ -19,6 +19,7 @@ from engine.errors import (
     NotFoundError,
     OutOfMemoryError,
     StorageError,
+    UnexpectedError,
     UnreadableMediaError,
 )
 
@@ -46,10 +47,6 @@ class ForbiddenPathError(InbetweenError):
 
 class BusyError(InbetweenError):
     """The queue is full."""
-
-
-class UnexpectedError(InbetweenError):
-    """A fault of our own, told without its traceback, which is in the log."""
 
 
 STATUS_OF: Mapping[type[InbetweenError], tuple[int, str]] = MappingProxyType(

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from inbetween.v1.frame_pb2 import (
     Alpha as AlphaMessage,
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidValueError
 from engine.types import Alpha, FloatArray, Frame, FrameSize, Precision
+from server.pictures import check_size
 
 PIECE_BYTES = 1 << 20
-LARGEST_SIDE = 16_384
 
 ALPHA_OF: Mapping[int, Alpha] = {
     AlphaMessage.ALPHA_OPAQUE: Alpha.OPAQUE,
@@ -94,61 +93,10 @@ def received_frames(pieces: Iterable[FramePiece]) -> Iterator[ReceivedFrame]:
         raise _wrong_pixel_count(header, filled, len(buffer))
 
 
-def check_size(size: FrameSize) -> None:
-    """Raises InvalidValueError for a size without pixels or with too many."""
-    if not (0 < size.width <= LARGEST_SIDE and 0 < size.height <= LARGEST_SIDE):
-        raise InvalidValueError(
-            f"The frame size is {size}: each side must be from 1 to {LARGEST_SIDE} pixels."
-        )
-
-
 def check_pixel_type(pixel_type: int) -> None:
     """Raises InvalidValueError for what is none."""
     if pixel_type not in DTYPES:
         raise InvalidValueError(f"The pixel type is {pixel_type}: choose one of PixelType.")
-
-
-def opaque(index: int, rgb: FloatArray) -> Frame:
-    """A picture [H, W, 3] of painting space as a frame."""
-    return Frame(index, np.dstack([rgb, np.ones(rgb.shape[:2], np.float32)]))
-
-
-def resized(frame: Frame, size: FrameSize) -> Frame:
-    """The frame at another size: the mean of the pixels it covers where it becomes smaller."""
-    if frame.size == size:
-        return frame
-    check_size(size)
-    smaller = size.width <= frame.size.width and size.height <= frame.size.height
-    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    pixels = cv2.resize(frame.pixels, (size.width, size.height), interpolation=interpolation)
-    return replace(frame, pixels=np.asarray(pixels, np.float32))
-
-
-def fitting(size: FrameSize, within: FrameSize) -> FrameSize:
-    """The largest size of the same aspect inside `within`, never larger than `size`."""
-    check_size(within)
-    scale = min(1.0, within.width / size.width, within.height / size.height)
-    return FrameSize(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
-
-
-def to_jpeg(frame: Frame) -> bytes:
-    """The frame as an opaque picture file."""
-    bgr = _encode(frame.pixels[..., 2::-1], PixelType.PIXEL_TYPE_UINT8)
-    return bytes(cv2.imencode(".jpg", bgr)[1])
-
-
-def with_alpha(frame: Frame, alpha: Alpha) -> Frame:
-    """The frame with its alpha in another meaning; what becomes opaque loses its alpha."""
-    if frame.alpha is alpha:
-        return frame
-    rgb, a = frame.pixels[..., :3], frame.pixels[..., 3:]
-    if frame.alpha is Alpha.PREMULTIPLIED:
-        rgb = np.divide(rgb, a, out=np.zeros_like(rgb), where=a > 0)
-    if alpha is Alpha.PREMULTIPLIED and frame.alpha is Alpha.STRAIGHT:
-        rgb = rgb * a
-    if Alpha.OPAQUE in (alpha, frame.alpha):
-        a = np.ones_like(a)
-    return replace(frame, pixels=np.concatenate([rgb, a], axis=-1), alpha=alpha)
 
 
 def _received(header: FrameHeader, buffer: bytearray) -> ReceivedFrame:

@@ -17,6 +17,7 @@ from inbetween.v1.session_pb2 import Stage as StageMessage
 from engine.errors import CancelledError, InbetweenError, NotFoundError
 from engine.plan import Address, Blend, Paint, Plan, Propagate
 from engine.report import Stage
+from engine.store import Step
 from engine.types import FrameRange
 from engine.wording import plural
 from server.changes import Changes, Topic
@@ -25,21 +26,14 @@ from server.database import Database
 from server.effort import CUTS, Piece, finding_cuts, loading, piece_of, starting, this_machine
 from server.errors import BusyError, NotPossibleNowError, unexpected
 from server.forecast import Forecast, Outlook, foretold
-from server.planning import (
-    PlanInputs,
-    Step,
-    count,
-    key_frames_only,
-    make_session_plan,
-    without_delivered,
-)
+from server.planning import PlanInputs, count, key_frames_only, make_session_plan, without_delivered
 from server.session import Session
+from server.session_folder import evict, sweep
 from server.sessions import Sessions
 from server.speeds import Speeds
 from server.state import SessionState
-from server.store import evict, sweep
 from server.views import cost_message
-from server.worker import (
+from server.work.tasks import (
     CutsFound,
     Delivered,
     FindCuts,
@@ -49,8 +43,8 @@ from server.worker import (
     Progress,
     Render,
     StepDone,
-    Worker,
 )
+from server.work.worker import Worker
 
 log = logging.getLogger(__name__)
 

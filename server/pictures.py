@@ -1,62 +1,48 @@
-"""Pictures for somebody who looks: never waits for a render."""
+"""Pictures made smaller, or made for the eye: what is sent besides frames."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
-from inbetween.v1.frame_pb2 import PixelType
-from inbetween.v1.render_pb2 import (
-    Picture,
-    PictureDescription,
-    ReadFrameRequest,
-    ReadFrameResponse,
-)
-from inbetween.v1.session_pb2 import FrameState
+import cv2
+import numpy as np
 
-from engine.errors import InvalidValueError, NotFoundError
-from engine.types import Frame, FrameSize
-from server.frames import check_pixel_type, fitting, frame_pieces, opaque, resized
-from server.jobs import Jobs
-from server.session import Session
-from server.store import displayed
-from server.views import frame_states
+from engine.errors import InvalidValueError
+from engine.types import FloatArray, Frame, FrameSize
+
+LARGEST_SIDE = 16_384
 
 
-def read_frame(
-    session: Session, jobs: Jobs, request: ReadFrameRequest
-) -> Iterator[ReadFrameResponse]:
-    """What the picture is, then the picture in straight sRGB, where there is one."""
-    session.check_index(request.index)
-    pixel_type = request.pixel_type or PixelType.PIXEL_TYPE_UINT8
-    check_pixel_type(pixel_type)
-    state = frame_states(session, jobs.of_session(session.id))[request.index]
-    frame = _picture(session, request, state)
-    yield ReadFrameResponse(description=PictureDescription(state=state))
-    if frame is None:
-        return
-    if request.HasField("fit_within"):
-        box = FrameSize(request.fit_within.width, request.fit_within.height)
-        frame = resized(frame, fitting(frame.size, box))
-    for piece in frame_pieces(frame, pixel_type):
-        yield ReadFrameResponse(frame=piece)
+def check_size(size: FrameSize) -> None:
+    """Raises InvalidValueError for a size without pixels or with too many."""
+    if not (0 < size.width <= LARGEST_SIDE and 0 < size.height <= LARGEST_SIDE):
+        raise InvalidValueError(
+            f"The frame size is {size}: each side must be from 1 to {LARGEST_SIDE} pixels."
+        )
 
 
-def _picture(
-    session: Session, request: ReadFrameRequest, state: FrameState.ValueType
-) -> Frame | None:
-    match request.picture:
-        case Picture.PICTURE_SOURCE:
-            return displayed(session.read_source(request.index))
-        case Picture.PICTURE_TAKE:
-            return _take(session, request.index, request.take)
-        case Picture.PICTURE_RESULT if state == FrameState.FRAME_STATE_SOURCE:
-            return displayed(session.read_source(request.index))
-        case Picture.PICTURE_RESULT:
-            rendered = request.index in session.sequence
-            return session.folder.load_display(request.index) if rendered else None
-        case _:
-            raise InvalidValueError(f"The picture is {request.picture}: choose one of Picture.")
+def opaque(index: int, rgb: FloatArray) -> Frame:
+    """A picture [H, W, 3] of painting space as a frame."""
+    return Frame(index, np.dstack([rgb, np.ones(rgb.shape[:2], np.float32)]))
 
 
-def _take(session: Session, index: int, address: str) -> Frame:
-    if not any(take.address == address and take.frame == index for take in session.takes):
-        raise NotFoundError(f'Frame {index} has no take "{address}": choose one of its own.')
-    return opaque(index, session.folder.load_picture(address))
+def resized(frame: Frame, size: FrameSize) -> Frame:
+    """The frame at another size: the mean of the pixels it covers where it becomes smaller."""
+    if frame.size == size:
+        return frame
+    check_size(size)
+    smaller = size.width <= frame.size.width and size.height <= frame.size.height
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    pixels = cv2.resize(frame.pixels, (size.width, size.height), interpolation=interpolation)
+    return replace(frame, pixels=np.asarray(pixels, np.float32))
+
+
+def fitting(size: FrameSize, within: FrameSize) -> FrameSize:
+    """The largest size of the same aspect inside `within`, never larger than `size`."""
+    check_size(within)
+    scale = min(1.0, within.width / size.width, within.height / size.height)
+    return FrameSize(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+
+
+def to_jpeg(frame: Frame) -> bytes:
+    """The frame as an opaque picture file."""
+    bgr = np.rint(frame.pixels[..., 2::-1].clip(0, 1) * 255).astype(np.uint8)
+    return bytes(cv2.imencode(".jpg", bgr)[1])

@@ -23,7 +23,7 @@ from engine.plan import (
 from engine.settings import PropagationSettings, RenderSettings, TranslationSettings
 from engine.translation.painters import recipe_of
 from engine.types import FrameRange, KeyFrame
-from server.database import TakeRecord
+from server.records import TakeRecord
 from server.state import SessionState
 
 RecipeOf = Callable[[TranslationSettings], Recipe]

@@ -28,15 +28,16 @@ from inbetween.v1 import (
 
 from engine.errors import InbetweenError
 from engine.media.files import storage_errors
-from server import paths, worker
+from server import paths
+from server.calls.services import RenderService, SessionService, UpkeepService
 from server.changes import Changes
 from server.database import Database
 from server.errors import ErrorInterceptor
 from server.jobs import Jobs
 from server.limits import BUDGET_GIB, GIB
-from server.services import RenderService, SessionService, UpkeepService
 from server.sessions import Sessions
 from server.use import Use
+from server.work import worker
 
 log = logging.getLogger(__name__)
 

@@ -22,15 +22,17 @@ from engine.media.source import FrameSource
 from engine.plan import Paint, Plan, SourceFacts, address_of
 from engine.types import Alpha, Clip, Frame, FrameRange, Precision
 from server import state as rules
+from server.calls.import_painting import Painting
 from server.changes import Changes, Topic
 from server.convert import session_message
-from server.database import Database, DeliveredFrame, FrameKind, HostFrame, TakeRecord
-from server.frames import ReceivedFrame, check_size
-from server.paintings import Painting
+from server.database import Database
+from server.frames import ReceivedFrame
+from server.pictures import check_size
 from server.planning import PlanInputs, make_lenient_plan, needed_for
+from server.records import DeliveredFrame, FrameKind, HostFrame, TakeRecord
+from server.session_folder import SessionFolder, versions, write_json
 from server.state import Rule, SessionState
-from server.store import SessionFolder, versions, write_json
-from server.worker import HostFrames, MediaFile
+from server.work.tasks import HostFrames, MediaFile
 
 Digests = Mapping[int, str]
 """Source frame to what identifies its pixels."""

@@ -21,11 +21,11 @@ from server.changes import Changes
 from server.convert import host_clip_of
 from server.database import Database
 from server.errors import ForbiddenPathError
-from server.frames import check_size
+from server.pictures import check_size
 from server.session import Session, digests_of, media_identity
+from server.session_folder import SessionFolder, finish_deletions
 from server.settings import settings_of
 from server.state import SessionState
-from server.store import SessionFolder, finish_deletions
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from inbetween.v1.session_pb2 import Take as TakeMessage
 
 from engine.plan import Address, Painted, Plan
 from server.convert import frame_range_of, key_frame_message, range_message, session_message
-from server.database import TakeRecord
 from server.planning import Work, runs, shot_has_key_frame
+from server.records import TakeRecord
 from server.session import Session
 from server.state import PlacedKeyFrame
 

@@ -19,9 +19,9 @@ from tests.server.conftest import Caller
 STEP_SECONDS = 0.8
 SLOW = """
 import os, time
-import engine.translation.loading as loading
-from engine.translation.preview import RoughDecoder
-from engine.translation.stable_diffusion import StableDiffusion
+import engine.translation.stable_diffusion.loading as loading
+from engine.translation.method.preview import RoughDecoder
+from engine.translation.stable_diffusion.networks import StableDiffusion
 
 def slowed(kind, name):
     whole = getattr(kind, name)

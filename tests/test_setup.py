@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_SECONDS, wait_until
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("tools", "Makefile", "pyproject.toml", "constraints.txt", "CMakeLists.txt", "protos")
-PARTS_BUILT = ("kernels", "plugin_ofx", "tests/ofx_host")
+PARTS_BUILT = ("kernels", "plugin_ofx", "tests/ofx_host", "engine", "server", "panel")
 
 PROGRAMS = {
     # Whatever package is asked for is there.
@@ -49,7 +49,7 @@ fi
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what set-up reads, where the programs that it calls are replaced."""
     folder = tmp_path / "a checkout"
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
     for part in (*PARTS, *PARTS_BUILT):
         if (REPOSITORY / part).is_dir():
             shutil.copytree(REPOSITORY / part, folder / part, ignore=ignored)
@@ -120,6 +120,15 @@ def test_a_change_of_the_kernels_is_installed(checkout: Path) -> None:
     assert "pip .[dev]" in set_up(checkout)
 
 
+def test_a_module_that_was_moved_is_installed_anew(checkout: Path) -> None:
+    """The editable installation holds a list of them, and finds no others."""
+    module = checkout / "engine" / "plan.py"
+    set_up(checkout)
+    (checkout / "engine" / "moved").mkdir()
+    module.rename(checkout / "engine" / "moved" / "plan.py")
+    assert "pip .[dev]" in set_up(checkout)
+
+
 def test_a_checkout_that_was_moved_is_set_up_anew(checkout: Path) -> None:
     set_up(checkout)
     moved = checkout.rename(checkout.with_name("moved"))
@@ -167,6 +176,8 @@ def test_an_interrupted_set_up_leaves_nothing_running(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A test run in the background is born deaf to it, and so are its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
     pip = int(started.read_text())

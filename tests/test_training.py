@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
-from engine.translation.model_files import pocket_folder
+from engine.translation.models.files import pocket_folder
 from training.pocket.models import new_scheduler
 from training.pocket.retime import retime
 from training.pocket.stepping import Course, Weights

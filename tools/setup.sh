@@ -52,8 +52,9 @@ fingerprint() {
     cat - <(printf '%s\n' "$PWD" "$words") | sha256sum
 }
 
+# The names of the Python modules too: the environment is told where each of them lies.
 environment_fingerprint() {
-  fingerprint "$(command -v nvidia-smi nvcc)" \
+  fingerprint "$(command -v nvidia-smi nvcc) $(find engine server panel -name '*.py' | sort)" \
     tools/setup.sh pyproject.toml constraints.txt CMakeLists.txt protos kernels
 }
 

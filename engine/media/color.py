@@ -83,3 +83,17 @@ def _processor(source: str, target: str) -> Any:
     config = PyOpenColorIO.Config.CreateFromBuiltinConfig(_CONFIG)
     processor = config.getProcessor(_SPACES[source], _SPACES[target])
     return processor.getOptimizedCPUProcessor(PyOpenColorIO.OPTIMIZATION_LOSSLESS)
+
+
+def with_alpha(frame: Frame, alpha: Alpha) -> Frame:
+    """The frame with its alpha in another meaning; what becomes opaque loses its alpha."""
+    if frame.alpha is alpha:
+        return frame
+    rgb, a = frame.pixels[..., :3], frame.pixels[..., 3:]
+    if frame.alpha is Alpha.PREMULTIPLIED:
+        rgb = np.divide(rgb, a, out=np.zeros_like(rgb), where=a > 0)
+    if alpha is Alpha.PREMULTIPLIED and frame.alpha is Alpha.STRAIGHT:
+        rgb = rgb * a
+    if Alpha.OPAQUE in (alpha, frame.alpha):
+        a = np.ones_like(a)
+    return replace(frame, pixels=np.concatenate([rgb, a], axis=-1), alpha=alpha)

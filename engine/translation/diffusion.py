@@ -17,9 +17,9 @@ from engine.graphics_card import can_build_kernels, graphics_card
 from engine.plan import Recipe
 from engine.report import Report, Stage
 from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
-from engine.translation.add_ons import inversions_of, loras_of
-from engine.translation.control_images import image_identity
-from engine.translation.model_files import (
+from engine.translation.controls.registry import image_identity
+from engine.translation.models.add_ons import inversions_of, loras_of
+from engine.translation.models.files import (
     BASE,
     CONTROLNET,
     LORA,
@@ -31,12 +31,12 @@ from engine.translation.model_files import (
     identity,
 )
 from engine.translation.painter import PaintRequest
-from engine.translation.vocabulary import vocabulary_of
+from engine.translation.words.vocabulary import vocabulary_of
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
-    from engine.translation.lora import LoraMixer
-    from engine.translation.stable_diffusion import StableDiffusion
+    from engine.translation.stable_diffusion.lora import LoraMixer
+    from engine.translation.stable_diffusion.networks import StableDiffusion
 
 _OF_MODELS = (
     "painter",
@@ -117,7 +117,7 @@ class DiffusionPainter:
         request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)
         model.begin(recipe.text)
-        from engine.translation.sampler import translate
+        from engine.translation.method.sampler import translate
 
         return translate(model, request, report)
 
@@ -149,8 +149,8 @@ def _load(settings: TranslationSettings, frame: int, report: Report) -> _Loaded:
     weight_bytes = model.weight_bytes(BASE) + (vae.weight_bytes(VAE) if vae else 0)
     weight_bytes += sum(controlnet.weight_bytes(CONTROLNET) for controlnet in controlnets)
     report.progress(Stage.LOADING_MODEL, frame, 0, max(1, round(weight_bytes / 1e6)))
-    from engine.translation.loading import load_stable_diffusion
-    from engine.translation.lora import LoraMixer
+    from engine.translation.stable_diffusion.loading import load_stable_diffusion
+    from engine.translation.stable_diffusion.lora import LoraMixer
 
     latents = json.dumps([networks["model"], networks["vae"]])
     name = blake2b(latents.encode(), digest_size=16).hexdigest()

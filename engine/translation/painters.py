@@ -10,12 +10,12 @@ from engine.errors import NotFoundError
 from engine.plan import Recipe
 from engine.settings import TranslationSettings
 from engine.translation.diffusion import DiffusionPainter
-from engine.translation.model_facts import ModelFacts
-from engine.translation.model_facts import models_of as diffusion_models
+from engine.translation.models.facts import ModelFacts
+from engine.translation.models.facts import models_of as diffusion_models
 from engine.translation.painted import HandPainter
 from engine.translation.painter import KeyFramePainter
 from engine.translation.style import LOOKS, StylePainter
-from engine.translation.vocabulary import Look, built_in_vocabulary
+from engine.translation.words.vocabulary import Look, built_in_vocabulary
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from engine.errors import InvalidValueError
 from engine.media.files import storage_errors
 from engine.translation.painters import describe_painters
-from engine.translation.vocabulary import Look
+from engine.translation.words.vocabulary import Look
 
 COLUMNS = 6
 CAPTION_HEIGHT = 20

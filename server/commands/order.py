@@ -10,7 +10,7 @@ from inbetween.v1.session_pb2 import SizeRule
 from engine.errors import InvalidValueError, NotFoundError
 from engine.media.numbered import NumberedFiles
 from engine.settings import CONTROLNETS
-from engine.translation.model_files import POCKET
+from engine.translation.models.files import POCKET
 from engine.types import FrameRange
 from server.commands.key_options import OwnValues, parse_keys_own
 from server.commands.options import Value

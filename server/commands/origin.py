@@ -12,7 +12,7 @@ from engine.errors import InvalidValueError
 from engine.media.container import movie_comment
 from engine.media.numbered import NumberedFiles
 from engine.types import FrameRange
-from server.store import DESCRIPTION
+from server.session_folder import DESCRIPTION
 
 _MARK = "Inbetween: "
 

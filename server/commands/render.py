@@ -31,6 +31,7 @@ from engine.plan import check_key_frames
 from engine.translation.painters import recipe_of
 from engine.types import Clip, Frame, FrameRange
 from engine.wording import plural
+from server.calls.import_painting import SIZE_RULE_OF
 from server.client import Answer, Client, connect
 from server.commands.key_options import OwnValues, check_own_values, with_own_values
 from server.commands.options import apply_options
@@ -38,7 +39,6 @@ from server.commands.order import RenderOrder
 from server.commands.origin import comment_of
 from server.commands.progress import STAGES, ProgressDisplay, left_text
 from server.effort import writing_seconds
-from server.paintings import SIZE_RULE_OF
 from server.settings import settings_of
 
 AUTOMATIC, HAND = Placement.PLACEMENT_AUTOMATIC, Placement.PLACEMENT_HAND

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engine.clip_model import USUAL_CLIP, ClipModel, find_clip
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.media.color import to_painting_space
 from engine.media.files import replacing
@@ -20,6 +19,7 @@ from engine.metrics import Embeddings, Figures, FrameFigures, frame_figures
 from engine.motion.flow import DisFlow
 from engine.plan import check_key_frames
 from engine.types import FloatArray, FrameRange
+from engine.vision_language import USUAL_CLIP, VisionLanguageModel, find_clip
 from engine.wording import plural
 from server.commands.order import parse_keys, parse_range
 from server.commands.origin import origin_of
@@ -195,7 +195,7 @@ def _embeddings(
     display.show("Loading CLIP")
     name = order.clip_model or USUAL_CLIP
     try:
-        model = ClipModel(find_clip(name, download=bool(order.clip_model)))
+        model = VisionLanguageModel(find_clip(name, download=bool(order.clip_model)))
     except ModelUnavailableError:
         if order.clip_model:
             raise

@@ -31,8 +31,8 @@ from server.commands.contact_sheet import in_8_bits, write_contact_sheet
 from server.commands.options import Value, apply_options
 from server.commands.progress import ProgressDisplay
 from server.doctor import Finding, Verdict, print_finding
+from server.session_folder import versions, write_json
 from server.settings import settings_of
-from server.store import versions, write_json
 
 INTERRUPTED = 130
 KEYS = (0, 8, 16, 24)

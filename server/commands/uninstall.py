@@ -18,7 +18,7 @@ from server.commands.sessions import losses
 from server.commands.tables import print_table
 from server.launcher import stop_server
 from server.serving import locked
-from server.store import size_of
+from server.session_folder import size_of
 
 
 def uninstall(*, remove: bool, ask: bool) -> None:

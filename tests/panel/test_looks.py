@@ -3,7 +3,7 @@
 import pytest
 from inbetween.v1 import render_pb2
 
-from engine.translation.vocabulary import built_in_vocabulary
+from engine.translation.words.vocabulary import built_in_vocabulary
 from panel.model.looks import with_look
 
 

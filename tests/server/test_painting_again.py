@@ -23,8 +23,8 @@ from engine.settings import RenderSettings, TranslationSettings
 from engine.translation.painter import Trajectory
 from engine.translation.painters import recipe_of
 from engine.types import Clip, FloatArray, Frame, FrameRange, FrameSize, KeyFrame, Precision
-from server.render_store import DiskStore
-from server.store import SessionFolder
+from server.session_folder import SessionFolder
+from server.work.disk_store import DiskStore
 
 POCKET = Path(next(iter(engine.translation.__path__))) / "pocket_model"
 SETTINGS = RenderSettings(

@@ -21,7 +21,7 @@ from inbetween.v1.session_pb2 import (
 )
 from safetensors.numpy import load_file
 
-import server.worker
+import server.work.worker
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.server.conftest import ENDED, QUICK
 from tests.slow_server import SlowServer, slow_server
@@ -217,7 +217,7 @@ def test_a_cancelled_painting_ends_within_a_step_and_its_worker_paints_the_next(
 def test_a_cancelled_job_whose_worker_comes_to_no_step_ends_all_the_same(
     slow: SlowServer, tiny_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.worker, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(server.work.worker, "PATIENCE_SECONDS", 1.0)
     if worker := slow.running.jobs.worker_process_id:
         os.kill(worker, signal.SIGKILL)  # the next one has to load its model
         os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
@@ -234,13 +234,13 @@ def test_a_cancelled_job_whose_worker_comes_to_no_step_ends_all_the_same(
 def test_a_worker_killed_while_it_paints_costs_that_job_only(
     slow: SlowServer, tiny_clip: Path
 ) -> None:
-    slow.be_slow("predict")
-    session = slow.open(tiny_clip, [0, 5])
+    session = slow.open(tiny_clip, [0, 5], steps=40)
     other = slow.caller.open(tiny_clip, [2], QUICK)
     waiting = ""
     for job in slow.caller.follow(session.id, keys_only=True):
-        first_is_saved = job.done.paintings == 1
-        if job.frame == 5 and job.step >= 2 and first_is_saved and not waiting:
+        if job.frame == 5:  # while it is painted, the first one is saved
+            slow.be_slow("predict")
+        if job.frame == 5 and job.step >= 2 and job.done.paintings == 1 and not waiting:
             waiting = slow.start(other)
             worker = slow.running.jobs.worker_process_id
             assert worker is not None

@@ -8,8 +8,8 @@ import pytest
 from engine.plan import Paint, Recipe, SourceFacts
 from engine.settings import RenderSettings, TranslationSettings
 from engine.types import Clip, FrameRange, FrameSize, KeyFrame
-from server.database import TakeRecord
 from server.planning import PlanInputs, key_frames_only, make_session_plan, needed_for
+from server.records import TakeRecord
 from server.state import PlacedKeyFrame, SessionState
 
 WHOLE = FrameRange(0, 8)

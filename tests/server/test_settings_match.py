@@ -10,7 +10,7 @@ from inbetween.v1.settings_pb2 import Settings
 
 from engine.motion.estimators import FLOW_ESTIMATORS
 from engine.settings import CONTROLNETS, MOVIE, RenderSettings
-from engine.translation.control_images import PREPROCESSORS
+from engine.translation.controls.registry import PREPROCESSORS
 from engine.translation.painters import describe_painters
 
 GROUPS = {

@@ -147,7 +147,8 @@ def test_a_session_that_is_rendered_is_neither_deleted_nor_cleaned(
 
 KILLED_WHILE_DELETING = """
 import os, signal, sys
-from server import database, upkeep
+from server import database
+from server.calls import upkeep
 from server.serving import ServerOptions, run_server
 
 def die(*_, **__):

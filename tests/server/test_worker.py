@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from engine.native.kernels import cuda_device_count
 from server.cli import app
 from server.serving import RunningServer, ServerOptions, serve
-from server.worker import DEVICE_VARIABLE
+from server.work.worker import DEVICE_VARIABLE
 from tests.server.conftest import Caller, Pixels, write_movie
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 
 from engine.types import Alpha, FloatArray, Precision
-from server.database import DeliveredFrame, FrameKind
-from server.worker import Delivered, Order, Preview, Watch
-from server.worker_process import Desk
+from server.records import DeliveredFrame, FrameKind
+from server.work.tasks import Delivered, Order, Preview, Watch
+from server.work.worker_process import Desk
 from tests.patience import wait_until
 
 PICTURES = 5

@@ -17,10 +17,10 @@ from diffusers import (
 from engine.errors import CancelledError, ModelUnavailableError, OutOfMemoryError
 from engine.report import Stage
 from engine.settings import TranslationSettings
-from engine.translation.control_images import canny
+from engine.translation.controls.registry import canny
 from engine.translation.diffusion import DiffusionPainter
 from engine.translation.painter import PaintRequest
-from engine.translation.stable_diffusion import shared_noise
+from engine.translation.stable_diffusion.networks import shared_noise
 from engine.types import FloatArray
 
 if TYPE_CHECKING:

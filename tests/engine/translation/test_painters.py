@@ -11,7 +11,7 @@ from engine.errors import NotFoundError
 from engine.settings import TranslationSettings
 from engine.translation.painter import PaintRequest
 from engine.translation.painters import describe_painters, painter_named, recipe_of
-from engine.translation.vocabulary import built_in_vocabulary
+from engine.translation.words.vocabulary import built_in_vocabulary
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Recorder

@@ -16,11 +16,11 @@ from engine.errors import InvalidValueError
 from engine.media.color import to_painting_space
 from engine.media.source import open_source
 from engine.settings import TranslationSettings
-from engine.translation import model_files
-from engine.translation.model_files import BASE, CONTROLNET, POCKET, find_files, identity
+from engine.translation.models import files as model_files
+from engine.translation.models.files import BASE, CONTROLNET, POCKET, find_files, identity
 from engine.translation.painter import PaintRequest
 from engine.translation.painters import painter_named, recipe_of
-from engine.translation.vocabulary import _COLORS, built_in_vocabulary
+from engine.translation.words.vocabulary import _COLORS, built_in_vocabulary
 from engine.types import FloatArray
 
 if TYPE_CHECKING:

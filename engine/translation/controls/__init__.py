@@ -1,0 +1,1 @@
+"""Control images: what a ControlNet sees of a frame."""

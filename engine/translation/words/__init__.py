@@ -1,0 +1,1 @@
+"""Prompts: the words that a model understands, and their weights."""

@@ -1,0 +1,1 @@
+"""The RPCs: each checks, calls and answers."""
