@@ -1,6 +1,8 @@
 #include "host.h"
 
+#include <algorithm>
 #include <atomic>
+#include <forward_list>
 #include <mutex>
 
 #include "errors.h"
@@ -9,8 +11,17 @@ namespace inbetween {
 namespace {
 
 std::atomic<const OfxHost*> given_host{nullptr};
-std::mutex loading;
-Host loaded_host;
+std::atomic<const Host*> loaded_host{nullptr};
+
+// Keeps what hosts offered, each offer once, so that loading again and again takes no more memory.
+// Never destroyed: a render may still run when the process ends.
+const Host* keep(const Host& host) {
+  static std::mutex mutex;
+  static auto* kept = new std::forward_list<Host>;
+  const std::lock_guard lock(mutex);
+  const auto known = std::find(kept->begin(), kept->end(), host);
+  return known != kept->end() ? &*known : &kept->emplace_front(host);
+}
 
 template <typename Suite>
 const Suite* fetch(const OfxHost& given, const char* name, int version) {
@@ -26,7 +37,11 @@ const Suite* require(const OfxHost& given, const char* name, int version) {
 
 }  // namespace
 
-const Host& host() { return loaded_host; }
+const Host& host() {
+  const Host* loaded = loaded_host;
+  if (loaded == nullptr) throw HostError(kOfxStatErrMissingHostFeature, "no Load action came");
+  return *loaded;
+}
 
 void remember_host(const OfxHost* given) { given_host = given; }
 
@@ -35,7 +50,7 @@ void load_host() {
   if (given == nullptr || given->fetchSuite == nullptr) {
     throw HostError(kOfxStatErrMissingHostFeature, "no host was set");
   }
-  Host host{
+  loaded_host = keep({
       .description = given->host,
       .properties = require<OfxPropertySuiteV1>(*given, kOfxPropertySuite, 1),
       .effects = require<OfxImageEffectSuiteV1>(*given, kOfxImageEffectSuite, 1),
@@ -43,9 +58,7 @@ void load_host() {
       .messages = fetch<OfxMessageSuiteV1>(*given, kOfxMessageSuite, 1),
       .persistent_messages = fetch<OfxMessageSuiteV2>(*given, kOfxMessageSuite, 2),
       .progress = fetch<OfxProgressSuiteV1>(*given, kOfxProgressSuite, 1),
-  };
-  const std::lock_guard lock(loading);
-  loaded_host = host;
+  });
 }
 
 std::string application_name() {
@@ -122,8 +135,8 @@ void Properties::set(const char* name, const std::string& value, int index) cons
   set(name, value.c_str(), index);
 }
 
-void Properties::set_pointer(const char* name, void* value) const {
-  host().properties->propSetPointer(handle_, name, 0, value);
+bool Properties::set_pointer(const char* name, void* value) const {
+  return host().properties->propSetPointer(handle_, name, 0, value) == kOfxStatOK;
 }
 
 }  // namespace inbetween

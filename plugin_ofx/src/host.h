@@ -22,9 +22,12 @@ struct Host {
   const OfxMessageSuiteV1* messages = nullptr;
   const OfxMessageSuiteV2* persistent_messages = nullptr;
   const OfxProgressSuiteV1* progress = nullptr;
+
+  bool operator==(const Host&) const = default;
 };
 
-// Set by the Load action; Load comes again and again in some hosts (MLT).
+// As the last Load action found it. Some hosts (MLT) load again while other threads render, so what
+// was handed out stays as it is and is never freed. Throws HostError before the first Load action.
 const Host& host();
 
 // Remembers the structure that the host hands over before the Load action.
@@ -60,7 +63,8 @@ class Properties {
   void set(const char* name, double value, int index = 0) const;
   void set(const char* name, const char* value, int index = 0) const;
   void set(const char* name, const std::string& value, int index = 0) const;
-  void set_pointer(const char* name, void* value) const;
+  // False where the host does not keep it.
+  bool set_pointer(const char* name, void* value) const;
 
  private:
   OfxPropertySetHandle handle_;

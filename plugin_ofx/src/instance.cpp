@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <numeric>
 
 #include "errors.h"
@@ -138,9 +139,10 @@ std::string Instance::session_id(OfxTime time) const {
 void Instance::remember_session(const std::string& id) const {
   InstanceMemory* memory = memory_of(properties_);
   if (memory == nullptr || id.empty()) return;
+  const std::string media = media_digest();
   const std::lock_guard lock(memory->mutex);
   memory->session_id = id;
-  memory->session_media = media_digest();
+  memory->session_media = media;
 }
 
 void Instance::store_session(OfxTime time) const {
@@ -184,15 +186,17 @@ std::string Instance::media_path() const {
 std::string Instance::media_digest() const { return digest(media_path()); }
 
 void create_instance(OfxImageEffectHandle effect) {
-  properties_of(effect).set_pointer(kOfxPropInstanceData, new InstanceMemory);
+  auto memory = std::make_unique<InstanceMemory>();
   const Instance instance(effect);
   instance.parameters().enable_for_painter(0);
+  // A host that does not keep it has an instance without memory.
+  if (properties_of(effect).set_pointer(kOfxPropInstanceData, memory.get())) memory.release();
 }
 
 void destroy_instance(OfxImageEffectHandle effect) {
   const Properties properties = properties_of(effect);
   forget_messages(effect);
-  delete memory_of(properties);
+  const std::unique_ptr<InstanceMemory> memory(memory_of(properties));
   properties.set_pointer(kOfxPropInstanceData, nullptr);
 }
 

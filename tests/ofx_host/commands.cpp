@@ -129,6 +129,8 @@ const Options& options() {
       {"temporal_access", flag(host.temporal_access)},
       {"hides_missing_access", flag(host.hides_missing_access)},
       {"refuses_writes", flag(host.refuses_writes)},
+      {"refuses_clips", flag(host.refuses_clips)},
+      {"instance_data", flag(host.instance_data)},
       {"interactive", text(host.interactive)},
       {"source_path", text(host.source_path)},
       {"source_frame_offset",
@@ -136,6 +138,7 @@ const Options& options() {
       {"thumbnail", flag(host.thumbnail)},
       {"abort_after", whole(host.abort_after)},
       {"cancel_after", whole(host.cancel_after)},
+      {"abort_file", text(host.abort_file)},
   };
   return options;
 }
@@ -177,8 +180,8 @@ std::string Commands::run(const std::vector<std::string>& words) {
 }
 
 std::string Commands::option(const std::string& name, const std::string& value) {
-  if (name == "recreate") {
-    recreate_ = value == "1";
+  if (name == "recreate" || name == "reload") {
+    (name == "recreate" ? recreate_ : reload_) = value == "1";
     return "null";
   }
   const auto found = options().find(name);
@@ -246,8 +249,10 @@ std::string Commands::create(size_t index, const std::string& context) {
   describe_instance(*instance->effect);
   const OfxStatus status =
       act(plugin, kOfxActionCreateInstance, instance->effect.get(), nullptr, nullptr, 0);
-  if (status != kOfxStatOK)
+  if (status != kOfxStatOK) {
+    check_left_nothing(*instance->effect);
     throw std::runtime_error("CreateInstance gave " + std::to_string(status));
+  }
   instances_.push_back(std::move(instance));
   return std::to_string(instances_.size() - 1);
 }
@@ -411,6 +416,7 @@ Layout Commands::output_layout(Instance& instance) {
 }
 
 std::string Commands::render_one(Instance& given, double time, const std::string& path) {
+  if (reload_) act(*given.plugin, kOfxActionLoad, nullptr, nullptr, nullptr, 0);
   Instance fresh;
   if (recreate_) fresh = copy_of(given);
   Instance& instance = recreate_ ? fresh : given;
@@ -479,10 +485,14 @@ Instance Commands::copy_of(const Instance& instance) {
 
 void Commands::end(Instance& instance) {
   act(*instance.plugin, kOfxActionDestroyInstance, instance.effect.get(), nullptr, nullptr, 0);
-  if (instance.effect->properties.get<void*>(kOfxPropInstanceData, 0, nullptr) != nullptr) {
+  check_left_nothing(*instance.effect);
+  instance.effect.reset();
+}
+
+void Commands::check_left_nothing(const OfxImageEffectStruct& effect) {
+  if (effect.properties.get<void*>(kOfxPropInstanceData, 0, nullptr) != nullptr) {
     ledger().violation("instance data was left behind");
   }
-  instance.effect.reset();
 }
 
 Plugin& Commands::plugin_at(size_t index) {

@@ -53,10 +53,14 @@ class Commands {
   OfxStatus render_action(Instance& instance, double time, HostImage& output);
   Instance copy_of(const Instance& instance);
   void end(Instance& instance);
+  // After CreateInstance failed or DestroyInstance: whatever the instance remembered is gone.
+  static void check_left_nothing(const OfxImageEffectStruct& effect);
   Plugin& plugin_at(size_t index);
   Instance& instance_at(size_t index);
 
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::vector<std::unique_ptr<Instance>> instances_;
+  // An instance for each frame, and the Load action before each, as in MLT.
   bool recreate_ = false;
+  bool reload_ = false;
 };

@@ -51,7 +51,8 @@ int main() {
     const std::vector<std::string> words = words_of(line);
     if (words.empty()) continue;
     try {
-      std::cout << "{\"answer\":" << commands.run(words) << "}" << std::endl;
+      const std::string answer = commands.run(words);
+      std::cout << "{\"answer\":" << answer << "}" << std::endl;
     } catch (const std::exception& error) {
       std::cout << "{\"error\":\"" << escaped(error.what()) << "\"}" << std::endl;
     }

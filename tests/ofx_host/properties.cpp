@@ -26,6 +26,12 @@ void OfxPropertySetStruct::define(const std::string& name, std::vector<PropertyV
   initial_[name] = properties_[name];
 }
 
+void OfxPropertySetStruct::remove(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  properties_.erase(name);
+  initial_.erase(name);
+}
+
 OfxStatus OfxPropertySetStruct::set(const char* name, int index, PropertyValue value) {
   const std::lock_guard lock(mutex_);
   const auto found = properties_.find(name);

@@ -29,6 +29,7 @@ struct OfxPropertySetStruct {
 
   // For the host. An empty list of values makes a property of that type that the plugin may fill.
   void define(const std::string& name, std::vector<PropertyValue> values);
+  void remove(const std::string& name);
   template <typename Type>
   void define_empty(const std::string& name) {
     properties_[name] = {PropertyValue(Type{}).index(), {}};

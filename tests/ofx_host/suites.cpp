@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "ledger.h"
@@ -55,6 +56,7 @@ OfxStatus clip_handle(OfxImageEffectHandle effect, const char* name, OfxImageCli
                       OfxPropertySetHandle* properties) {
   if (!ledger().is_lent(effect, "an effect")) return kOfxStatErrBadHandle;
   if (!effect->is_instance) ledger().violation("a clip was asked of a descriptor");
+  if (state().refuses_clips) return kOfxStatFailed;
   const auto found = effect->clips.find(name);
   if (found == effect->clips.end()) return kOfxStatErrBadHandle;
   *handle = found->second.get();
@@ -124,7 +126,8 @@ OfxStatus clip_region(OfxImageClipHandle clip, OfxTime, OfxRectD* region) {
 int is_aborted(OfxImageEffectHandle effect) {
   ledger().is_lent(effect, "an effect");
   const int asked = ++state().abort_questions;
-  return state().abort_after >= 0 && asked > state().abort_after ? 1 : 0;
+  const bool is_late = state().abort_after >= 0 && asked > state().abort_after;
+  return is_late || std::filesystem::exists(state().abort_file) ? 1 : 0;
 }
 
 OfxStatus image_memory_alloc(OfxImageEffectHandle, size_t bytes, OfxImageMemoryHandle* memory) {
@@ -456,6 +459,7 @@ const Layout& layout_of(const std::string& clip) {
 }
 
 void describe_instance(OfxImageEffectStruct& effect) {
+  if (!state().instance_data) effect.properties.remove(kOfxPropInstanceData);
   if (!state().source_path.empty()) {
     effect.properties.define("OfxImageEffectPropSrcFilePath", {state().source_path});
   }

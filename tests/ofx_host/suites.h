@@ -31,6 +31,10 @@ struct HostState {
   bool hides_missing_access = false;
   // A write of a parameter outside InstanceChanged is refused, as in Nuke.
   bool refuses_writes = true;
+  // Fails where an instance asks for its clips.
+  bool refuses_clips = false;
+  // Keeps what an instance wants to remember.
+  bool instance_data = true;
   // "0", "1" or "absent".
   std::string interactive = "1";
   std::string source_path;
@@ -39,6 +43,8 @@ struct HostState {
   // abort() answers yes after so many questions; -1: never. The same for the progress window.
   int abort_after = -1;
   int cancel_after = -1;
+  // abort() answers yes once this file is there.
+  std::string abort_file;
 
   std::atomic<int> abort_questions{0};
   std::atomic<int> progress_updates{0};

@@ -1,19 +1,21 @@
 """The effect in the test host, with a render server that is easily made to misbehave."""
 
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copytree
 
 import grpc
 import numpy as np
 import pytest
 from inbetween.v1 import frame_pb2, render_pb2, render_pb2_grpc, session_pb2, session_pb2_grpc
 
-from tests.ofx_host.host import EXECUTABLE, OfxHost, Pixels, library
+from tests.ofx_host.host import BUNDLE, EXECUTABLE, OfxHost, Pixels, library
 
 Answers = Iterator[render_pb2.RenderFrameResponse]
 DTYPES = {
@@ -53,6 +55,19 @@ def host(runtime: Path) -> Iterator[OfxHost]:
     """A host whose broken rules fail the test."""
     with OfxHost({"INBETWEEN_RUNTIME_DIR": str(runtime)}) as host:
         yield host
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> tuple[Path, Path]:
+    """A bundle of which the command writes down how it was called; the library, the record."""
+    bundle = tmp_path / "Inbetween.ofx.bundle"
+    copytree(BUNDLE, bundle)
+    record = tmp_path / "record"
+    command = tmp_path / "inbetween"
+    command.write_text(f'#!/bin/sh\n(echo "$@"; env) > {record}.new\nmv {record}.new {record}\n')
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    (bundle / "Contents/Resources/inbetween.command").write_text(f"{command}\n")
+    return library(bundle), record
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Buttons of the effect, and what they leave in its parameters."""
 
-import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from shutil import copytree
 
 import numpy as np
-import pytest
 from inbetween.v1.settings_pb2 import Settings
 
-from tests.ofx_host.host import BUNDLE, Effect, OfxHost, library
+from tests.ofx_host.host import Effect, OfxHost
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.plugin_ofx.conftest import FakeServer, clip, fake_server, serving
 
@@ -105,19 +102,6 @@ def test_copy_on_other_media_does_not_use_the_session_of_the_first(
     effect.clone().render([12])
     on_the_copy = [r for r in server.requests if r.clip.host.identity == "/media/b.mov"]
     assert on_the_copy[0].session_id == ""
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> tuple[Path, Path]:
-    """A bundle of which the command writes down how it was called; the library, the record."""
-    bundle = tmp_path / "Inbetween.ofx.bundle"
-    copytree(BUNDLE, bundle)
-    record = tmp_path / "record"
-    command = tmp_path / "inbetween"
-    command.write_text(f'#!/bin/sh\n(echo "$@"; env) > {record}.new\nmv {record}.new {record}\n')
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
-    (bundle / "Contents/Resources/inbetween.command").write_text(f"{command}\n")
-    return library(bundle), record
 
 
 def test_panel_opens_on_the_session_without_the_hosts_libraries(

@@ -5,8 +5,9 @@ from pathlib import Path
 from shutil import copy
 
 import numpy as np
+import pytest
 
-from tests.ofx_host.host import OfxHost, library
+from tests.ofx_host.host import HostError, OfxHost, library
 from tests.plugin_ofx.conftest import FakeServer, clip, negative
 
 
@@ -63,4 +64,37 @@ def test_instances_come_and_go_with_every_frame(host: OfxHost, server: FakeServe
     effect = host.create()
     for picture in effect.render(range(10)):
         np.testing.assert_array_equal(picture.pixels, negative(frames[picture.time]))
+    effect.destroy()
+
+
+def test_effect_is_loaded_again_while_other_instances_render(host: OfxHost) -> None:
+    frames = clip(count=10)
+    host.feed(frames, recreate=True, reload=True)
+    host.load()
+    for picture in host.render([host.create() for _ in range(3)], list(range(10)) * 20):
+        np.testing.assert_array_equal(picture.pixels, frames[picture.time])
+
+
+def test_instance_that_cannot_be_made_leaves_nothing_behind(
+    host: OfxHost, server: FakeServer
+) -> None:
+    frames = clip()
+    host.feed(frames, refuses_clips=True)
+    host.load()
+    with pytest.raises(HostError, match="CreateInstance"):
+        host.create()
+    host.option(refuses_clips=False)
+    (picture,) = host.create().render([1])
+    np.testing.assert_array_equal(picture.pixels, negative(frames[1]))
+
+
+def test_effect_renders_where_the_host_keeps_nothing_for_an_instance(
+    host: OfxHost, server: FakeServer
+) -> None:
+    frames = clip()
+    host.feed(frames, instance_data=False)
+    host.load()
+    effect = host.create()
+    (picture,) = effect.render([1])
+    np.testing.assert_array_equal(picture.pixels, negative(frames[1]))
     effect.destroy()
