@@ -14,12 +14,19 @@
 namespace inbetween {
 namespace {
 
+constexpr char kStopped[] = "Stopped before it was done: press the button again to go on.";
+
 struct Press {
   const Instance& instance;
   OfxTime time;
   int frame_offset;
 
   int frame() const { return source_frame(time, frame_offset); }
+
+  Caller caller() const {
+    return {Urgency::kPatient,
+            [effect = instance.effect()](const v1::Job*) { return !is_aborted(effect); }};
+  }
 };
 
 v1::Clip clip_of(const Press& press) {
@@ -32,7 +39,7 @@ v1::Session open_session(const Press& press) {
   request.set_session_id(press.instance.session_id(press.time));
   *request.mutable_clip() = clip_of(press);
   *request.mutable_settings() = press.instance.parameters().settings(press.time);
-  v1::Session session = Server::shared().open_session(request);
+  v1::Session session = Server::shared().open_session(request, press.caller());
   press.instance.remember_session(session.id());
   press.instance.store_session(press.time);
   return session;
@@ -45,12 +52,12 @@ void refresh(const Press& press) {
 }
 
 void add_key(const Press& press) {
-  Server::shared().add_key_frame(open_session(press).id(), press.frame());
+  Server::shared().add_key_frame(open_session(press).id(), press.frame(), press.caller());
   refresh(press);
 }
 
 void remove_key(const Press& press) {
-  Server::shared().delete_key_frame(open_session(press).id(), press.frame());
+  Server::shared().delete_key_frame(open_session(press).id(), press.frame(), press.caller());
   refresh(press);
 }
 
@@ -72,12 +79,12 @@ void send_clip(const Press& press, const v1::Session& session) {
   const OfxImageEffectHandle effect = press.instance.effect();
   ProgressWindow progress(effect);
   SourceFrames frames(press.instance, press.frame_offset);
-  const KeepGoing keep_going = [&](const v1::Job*) {
-    return host().effects->abort(effect) == 0 && progress.update(frames.fraction_sent());
-  };
+  const Caller caller{Urgency::kPatient, [&](const v1::Job*) {
+                        return !is_aborted(effect) && progress.update(frames.fraction_sent());
+                      }};
   const std::vector<int> missing =
-      Server::shared().missing_source_frames(session.id(), std::nullopt, Urgency::kPatient);
-  if (frames.send(missing, session.id(), Urgency::kPatient, std::nullopt, keep_going) > 0) {
+      Server::shared().missing_source_frames(session.id(), std::nullopt, caller);
+  if (frames.send(missing, session.id(), std::nullopt, caller) > 0) {
     throw EffectError(
         "This host hands over one frame at a time: play or render the clip once from its start to "
         "its end, then press Render clip again.");
@@ -87,7 +94,7 @@ void send_clip(const Press& press, const v1::Session& session) {
 void render_clip(const Press& press) {
   const v1::Session session = open_session(press);
   send_clip(press, session);
-  Server::shared().start_job(session.id());
+  Server::shared().start_job(session.id(), press.caller());
   answer_button(press.instance.effect(), kOfxMessageMessage,
                 "The clip renders in the background. Open key frames shows how it goes; Update "
                 "from panel shows what is finished.");
@@ -119,6 +126,7 @@ OfxStatus instance_changed(OfxImageEffectHandle effect, const Properties& argume
     if (name == kPainter) instance.parameters().enable_for_painter(time);
     press_button(name, Press{instance, time, instance.frame_offset(arguments, time)});
   } catch (const Aborted&) {
+    answer_button(effect, kOfxMessageMessage, kStopped);
   } catch (const std::exception& error) {
     answer_button(effect, kOfxMessageError, error.what());
   }

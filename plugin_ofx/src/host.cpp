@@ -73,6 +73,8 @@ bool has_temporal_access() {
   return Properties(host().description).find_int(kOfxImageEffectPropTemporalClipAccess) == 1;
 }
 
+bool is_aborted(OfxImageEffectHandle effect) { return host().effects->abort(effect) != 0; }
+
 std::optional<int> Properties::find_int(const char* name, int index) const {
   int value = 0;
   if (handle_ == nullptr) return std::nullopt;

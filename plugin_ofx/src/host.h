@@ -43,6 +43,9 @@ std::string application_name();
 // hands over the current frame, so only this answer may be trusted.
 bool has_temporal_access();
 
+// Whether the host has no more use for what the instance is doing.
+bool is_aborted(OfxImageEffectHandle effect);
+
 // Named values of a handle. A getter gives nothing where the host does not have the property; a
 // setter leaves properties that the host does not know to it.
 class Properties {

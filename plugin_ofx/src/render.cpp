@@ -90,7 +90,7 @@ class Rendering {
     v1::RenderFrameRequest request = question();
     std::set<int> sent;
     while (true) {
-      RenderReply reply = Server::shared().render_frame(request, urgency(), keep_going());
+      RenderReply reply = Server::shared().render_frame(request, caller());
       instance_.remember_session(reply.session_id);
       if (!reply.session_id.empty()) request.set_session_id(reply.session_id);
       if (reply.needed.empty()) return outcome(std::move(reply), request.session_id());
@@ -105,13 +105,12 @@ class Rendering {
   }
 
  private:
-  Urgency urgency() const { return waits() ? Urgency::kPatient : Urgency::kInteractive; }
-
-  KeepGoing keep_going() {
-    return [this](const v1::Job* job) {
-      if (host().effects->abort(instance_.effect()) != 0) return false;
+  Caller caller() {
+    const auto keep_going = [this](const v1::Job* job) {
+      if (is_aborted(instance_.effect())) return false;
       return !waits() || job == nullptr || progress_.update(job->fraction());
     };
+    return {waits() ? Urgency::kPatient : Urgency::kInteractive, keep_going};
   }
 
   v1::RenderFrameRequest question() const {
@@ -140,7 +139,7 @@ class Rendering {
       return Outcome{{}, kReducedSize};
     }
     const auto patience = waits() ? std::nullopt : std::optional(kViewerPatience);
-    const size_t missing = frames_.send(needed, session_id, urgency(), patience, keep_going());
+    const size_t missing = frames_.send(needed, session_id, patience, caller());
     if (missing == 0) return std::nullopt;
     return Outcome{{}, has_temporal_access() ? kHandingOver : kOneByOne};
   }
@@ -159,8 +158,8 @@ class Rendering {
     if (frames_.current() == nullptr || instance_.is_thumbnail()) return true;
     const int index = frames_.current()->header.index();
     const std::vector<int> missing =
-        Server::shared().missing_source_frames(session_id, index, urgency());
-    return frames_.send(missing, session_id, urgency(), kViewerPatience, keep_going()) == 0;
+        Server::shared().missing_source_frames(session_id, index, caller());
+    return frames_.send(missing, session_id, kViewerPatience, caller()) == 0;
   }
 
   const Instance& instance_;

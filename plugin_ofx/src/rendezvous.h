@@ -10,7 +10,8 @@ std::string runtime_folder();
 // Throws EffectError where the path is too long for a socket.
 std::string socket_path();
 
-// Whether anybody accepts connections there and belongs to this user; answered at once.
+// Whether somebody of this user listens there; answered at once, even where nobody comes to the
+// door.
 bool is_listening(const std::string& socket_path);
 
 }  // namespace inbetween

@@ -50,12 +50,14 @@ class PolledCall {
   bool wait(const v1::Job* job = nullptr, milliseconds limit = milliseconds::max()) {
     void* tag = nullptr;
     bool ok = false;
+    bool is_done = false;
     const auto began = steady_clock::now();
-    while (queue_.AsyncNext(&tag, &ok, system_clock::now() + kPoll) ==
-           grpc::CompletionQueue::TIMEOUT) {
-      aborted_ = aborted_ || !keep_going_(job);
+    while (!is_done) {
+      is_done = queue_.AsyncNext(&tag, &ok, system_clock::now() + kPoll) !=
+                grpc::CompletionQueue::TIMEOUT;
       const auto passed = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began);
-      stalled_ = stalled_ || passed > limit;
+      aborted_ = aborted_ || is_unwanted(job);
+      stalled_ = stalled_ || (!is_done && passed > limit);
       if (aborted_ || stalled_) context_.TryCancel();
     }
     return ok;
@@ -69,12 +71,33 @@ class PolledCall {
   bool stalled() const { return stalled_; }
 
  private:
+  // Asks the host once every kPoll, however many operations end meanwhile.
+  bool is_unwanted(const v1::Job* job) {
+    const auto now = steady_clock::now();
+    if (now < next_question_) return false;
+    next_question_ = now + kPoll;
+    return !keep_going_(job);
+  }
+
   const KeepGoing& keep_going_;
   grpc::ClientContext context_;
   grpc::CompletionQueue queue_;
+  steady_clock::time_point next_question_ = steady_clock::now() + kPoll;
   bool aborted_ = false;
   bool stalled_ = false;
 };
+
+// Calls `happens(kPoll)`, which waits that long for it, until it is so. False: it is not after
+// `patience`. Throws Aborted where the host ends the wait.
+template <typename Happens>
+bool wait_until(Happens happens, milliseconds patience, const KeepGoing& keep_going) {
+  const auto gives_up = steady_clock::now() + patience;
+  while (!happens(kPoll)) {
+    if (!keep_going(nullptr)) throw Aborted();
+    if (steady_clock::now() > gives_up) return false;
+  }
+  return true;
+}
 
 // Puts the pieces of one frame together, and holds them to what was asked.
 class FrameReader {
@@ -206,23 +229,22 @@ Server& Server::shared() {
   return *server;
 }
 
-RenderReply Server::render_frame(const v1::RenderFrameRequest& request, Urgency urgency,
-                                 const KeepGoing& keep_going) {
+RenderReply Server::render_frame(const v1::RenderFrameRequest& request, const Caller& caller) {
   try {
-    return ask(request, urgency, keep_going);
+    return ask(request, caller);
   } catch (const Disconnected&) {
     std::this_thread::sleep_for(kPoll);  // One that ends by itself just now listens no more then.
-    return ask(request, urgency, keep_going);
+    return ask(request, caller);
   }
 }
 
-RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency,
-                        const KeepGoing& keep_going) {
-  const auto stub = v1::RenderService::NewStub(channel(urgency));
-  PolledCall call(keep_going);
+RenderReply Server::ask(const v1::RenderFrameRequest& request, const Caller& caller) {
+  const bool is_interactive = caller.urgency == Urgency::kInteractive;
+  const auto stub = v1::RenderService::NewStub(channel(caller));
+  PolledCall call(caller.keep_going);
   if (!request.wait()) {
     call.context().set_deadline(system_clock::now() +
-                                (urgency == Urgency::kInteractive ? kInteractiveTime : kStartTime));
+                                (is_interactive ? kInteractiveTime : kStartTime));
   }
   const auto reader = stub->AsyncRenderFrame(&call.context(), request, &call.queue(), call.tag());
   ReplyReader reply(request);
@@ -248,15 +270,15 @@ RenderReply Server::ask(const v1::RenderFrameRequest& request, Urgency urgency,
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && reply.is_empty()) {
     throw Disconnected();
   }
-  if (!status.ok()) throw failure(status, urgency);
+  if (!status.ok()) throw failure(status, caller.urgency);
   return reply.finish(request.wait());
 }
 
-void Server::send_source_frames(const std::string& session_id, Urgency urgency,
+void Server::send_source_frames(const std::string& session_id,
                                 const std::function<std::optional<WireFrame>()>& next,
-                                const KeepGoing& keep_going) {
-  const auto stub = v1::RenderService::NewStub(channel(urgency));
-  PolledCall call(keep_going);
+                                const Caller& caller) {
+  const auto stub = v1::RenderService::NewStub(channel(caller));
+  PolledCall call(caller.keep_going);
   v1::SendSourceFramesResponse response;
   const auto writer =
       stub->AsyncSendSourceFrames(&call.context(), &response, &call.queue(), call.tag());
@@ -299,23 +321,28 @@ void Server::send_source_frames(const std::string& session_id, Urgency urgency,
   call.wait(nullptr, kStallTime);
   call.check_aborted();
   if (wrong) std::rethrow_exception(wrong);
-  if (call.stalled()) throw no_answer(urgency);
-  if (!status.ok()) throw failure(status, urgency);
+  if (call.stalled()) throw no_answer(caller.urgency);
+  if (!status.ok()) throw failure(status, caller.urgency);
 }
 
 template <typename Stub, typename Request, typename Response>
-Response Server::call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                      const Request& request, Urgency urgency) {
+Response Server::call(UnaryMethod<Stub, Request, Response> method, const Request& request,
+                      const Caller& caller) {
+  const bool is_interactive = caller.urgency == Urgency::kInteractive;
   for (const bool again : {false, true}) {
-    Stub stub(channel(urgency));
-    grpc::ClientContext context;
-    context.set_deadline(system_clock::now() +
-                         (urgency == Urgency::kInteractive ? kInteractiveTime : kButtonTime));
+    Stub stub(channel(caller));
+    PolledCall call(caller.keep_going);
+    call.context().set_deadline(system_clock::now() +
+                                (is_interactive ? kInteractiveTime : kButtonTime));
+    const auto reader = (stub.*method)(&call.context(), request, &call.queue());
     Response response;
-    const grpc::Status status = (stub.*method)(&context, request, &response);
+    grpc::Status status;
+    reader->Finish(&response, &status, call.tag());
+    call.wait();
+    call.check_aborted();
     if (status.ok()) return response;
     if (again || status.error_code() != grpc::StatusCode::UNAVAILABLE) {
-      throw failure(status, urgency);
+      throw failure(status, caller.urgency);
     }
     std::this_thread::sleep_for(kPoll);
   }
@@ -323,54 +350,58 @@ Response Server::call(grpc::Status (Stub::*method)(grpc::ClientContext*, const R
 }
 
 std::vector<int> Server::missing_source_frames(const std::string& session_id,
-                                               std::optional<int> frame, Urgency urgency) {
+                                               std::optional<int> frame, const Caller& caller) {
   v1::ListMissingSourceFramesRequest request;
   request.set_session_id(session_id);
   if (frame) {
     request.mutable_range()->set_first(*frame);
     request.mutable_range()->set_last(*frame);
   }
-  const auto response = call(&v1::RenderService::Stub::ListMissingSourceFrames, request, urgency);
+  const auto response =
+      call(&v1::RenderService::Stub::AsyncListMissingSourceFrames, request, caller);
   return {response.indices().begin(), response.indices().end()};
 }
 
-v1::Session Server::open_session(const v1::OpenSessionRequest& request) {
-  return call(&v1::SessionService::Stub::OpenSession, request).session();
+v1::Session Server::open_session(const v1::OpenSessionRequest& request, const Caller& caller) {
+  return call(&v1::SessionService::Stub::AsyncOpenSession, request, caller).session();
 }
 
-v1::Session Server::add_key_frame(const std::string& session_id, int index) {
+v1::Session Server::add_key_frame(const std::string& session_id, int index, const Caller& caller) {
   v1::AddKeyFrameRequest request;
   request.set_session_id(session_id);
   request.mutable_key_frame()->set_index(index);
   request.mutable_key_frame()->set_placement(v1::PLACEMENT_HAND);
-  return call(&v1::SessionService::Stub::AddKeyFrame, request).session();
+  return call(&v1::SessionService::Stub::AsyncAddKeyFrame, request, caller).session();
 }
 
-v1::Session Server::delete_key_frame(const std::string& session_id, int index) {
+v1::Session Server::delete_key_frame(const std::string& session_id, int index,
+                                     const Caller& caller) {
   v1::DeleteKeyFrameRequest request;
   request.set_session_id(session_id);
   request.set_index(index);
-  return call(&v1::SessionService::Stub::DeleteKeyFrame, request).session();
+  return call(&v1::SessionService::Stub::AsyncDeleteKeyFrame, request, caller).session();
 }
 
-v1::Job Server::start_job(const std::string& session_id) {
+v1::Job Server::start_job(const std::string& session_id, const Caller& caller) {
   v1::StartJobRequest request;
   request.set_session_id(session_id);
-  return call(&v1::RenderService::Stub::StartJob, request).job();
+  return call(&v1::RenderService::Stub::AsyncStartJob, request, caller).job();
 }
 
-std::shared_ptr<grpc::Channel> Server::channel(Urgency urgency) {
+std::shared_ptr<grpc::Channel> Server::channel(const Caller& caller) {
+  const bool is_interactive = caller.urgency == Urgency::kInteractive;
   const std::string path = socket_path();
-  if (urgency == Urgency::kInteractive && steady_clock::now() < silent_until_.load()) {
-    throw unanswered();
-  }
+  if (is_interactive && steady_clock::now() < silent_until_.load()) throw unanswered();
   if (!is_listening(path)) {
-    if (urgency == Urgency::kInteractive) throw absent(path);
-    start(path);
+    if (is_interactive) throw absent(path);
+    start(path, caller.keep_going);
   }
   auto channel = channel_to(path);
-  const auto patience = urgency == Urgency::kInteractive ? kConnectTime : milliseconds(kStartTime);
-  if (!channel->WaitForConnected(system_clock::now() + patience)) throw no_answer(urgency);
+  const auto connects = [&](milliseconds time) {
+    return channel->WaitForConnected(system_clock::now() + time);
+  };
+  const auto patience = is_interactive ? kConnectTime : milliseconds(kStartTime);
+  if (!wait_until(connects, patience, caller.keep_going)) throw no_answer(caller.urgency);
   return channel;
 }
 
@@ -389,16 +420,19 @@ std::shared_ptr<grpc::Channel> Server::channel_to(const std::string& path) {
   return channel_;
 }
 
-void Server::start(const std::string& path) {
-  const std::lock_guard lock(mutex_);
-  const auto patience_ends = steady_clock::now() + kStartTime;
-  if (!is_listening(path)) launch_server();
-  while (!is_listening(path)) {
-    if (steady_clock::now() > patience_ends) {
-      throw EffectError("The render server did not start: see its log (" + runtime_folder() +
-                        "/server.log).");
-    }
-    std::this_thread::sleep_for(kPoll);
+void Server::start(const std::string& path, const KeepGoing& keep_going) {
+  std::unique_lock starting(starting_, std::defer_lock);
+  const auto listens = [&](milliseconds time) {
+    // Who waits for another thread's server takes over where that thread gives up.
+    const bool takes_over = !starting.owns_lock() && starting.try_lock();
+    if (is_listening(path)) return true;
+    if (takes_over) launch_server();
+    std::this_thread::sleep_for(time);
+    return false;
+  };
+  if (!wait_until(listens, kStartTime, keep_going)) {
+    throw EffectError("The render server did not start: see its log (" + runtime_folder() +
+                      "/server.log).");
   }
 }
 
@@ -412,9 +446,8 @@ EffectError Server::absent(const std::string& path) {
     return EffectError(
         "No render server is running: press Open key frames, or run: inbetween server start.");
   }
-  // Another thread that holds the lock is starting it.
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  const bool may_launch = lock && steady_clock::now() > launched_.load() + kSilence;
+  const std::unique_lock starting(starting_, std::try_to_lock);
+  const bool may_launch = starting && steady_clock::now() > launched_.load() + kSilence;
   if (may_launch && !is_listening(path)) launch_server();
   return EffectError("The render server is starting again: the source is shown until it answers.");
 }

@@ -19,8 +19,8 @@
 
 namespace inbetween {
 
-// Asked several times a second while a call goes on, with the job once there is one. False ends the
-// call, which then throws Aborted.
+// Asked several times a second while a call waits for anything, with the job once there is one.
+// False ends the call, which then throws Aborted.
 using KeepGoing = std::function<bool(const v1::Job* job)>;
 
 // Whose wish a call is.
@@ -29,6 +29,11 @@ enum class Urgency {
   kInteractive,
   // A person's or a final render's: starts a server where none runs.
   kPatient,
+};
+
+struct Caller {
+  Urgency urgency;
+  KeepGoing keep_going;
 };
 
 struct RenderReply {
@@ -48,33 +53,34 @@ class Server {
  public:
   static Server& shared();
 
-  RenderReply render_frame(const v1::RenderFrameRequest& request, Urgency urgency,
-                           const KeepGoing& keep_going);
+  RenderReply render_frame(const v1::RenderFrameRequest& request, const Caller& caller);
   // Sends frames of one session; `next` gives them one by one, then nothing.
-  void send_source_frames(const std::string& session_id, Urgency urgency,
+  void send_source_frames(const std::string& session_id,
                           const std::function<std::optional<WireFrame>()>& next,
-                          const KeepGoing& keep_going);
+                          const Caller& caller);
 
   // The source frames that the host still has to send before `frame`, or with none the whole clip,
   // can be rendered.
   std::vector<int> missing_source_frames(const std::string& session_id, std::optional<int> frame,
-                                         Urgency urgency);
+                                         const Caller& caller);
 
-  // Calls of a button.
-  v1::Session open_session(const v1::OpenSessionRequest& request);
-  v1::Session add_key_frame(const std::string& session_id, int index);
-  v1::Session delete_key_frame(const std::string& session_id, int index);
-  v1::Job start_job(const std::string& session_id);
+  v1::Session open_session(const v1::OpenSessionRequest& request, const Caller& caller);
+  v1::Session add_key_frame(const std::string& session_id, int index, const Caller& caller);
+  v1::Session delete_key_frame(const std::string& session_id, int index, const Caller& caller);
+  v1::Job start_job(const std::string& session_id, const Caller& caller);
 
  private:
-  RenderReply ask(const v1::RenderFrameRequest& request, Urgency urgency,
-                  const KeepGoing& keep_going);
   template <typename Stub, typename Request, typename Response>
-  Response call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request, Urgency urgency = Urgency::kPatient);
-  std::shared_ptr<grpc::Channel> channel(Urgency urgency);
+  using UnaryMethod = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(
+      grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
+
+  RenderReply ask(const v1::RenderFrameRequest& request, const Caller& caller);
+  template <typename Stub, typename Request, typename Response>
+  Response call(UnaryMethod<Stub, Request, Response> method, const Request& request,
+                const Caller& caller);
+  std::shared_ptr<grpc::Channel> channel(const Caller& caller);
   std::shared_ptr<grpc::Channel> channel_to(const std::string& path);
-  void start(const std::string& path);
+  void start(const std::string& path, const KeepGoing& keep_going);
   void launch_server();
   // What a viewer is told, which waits for nothing. A server that this process had started, and
   // that has ended by itself since, is started again.
@@ -82,6 +88,9 @@ class Server {
   EffectError failure(const grpc::Status& status, Urgency urgency);
   EffectError no_answer(Urgency urgency);
 
+  // Held while this process starts a server, by the thread that launched it.
+  std::mutex starting_;
+  // Guards path_ and channel_; never held through a wait.
   std::mutex mutex_;
   std::string path_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -19,21 +19,18 @@ WireFrame clone(const WireFrame& frame) {
 }  // namespace
 
 size_t SourceFrames::send(const std::vector<int>& indices, const std::string& session_id,
-                          Urgency urgency, std::optional<std::chrono::milliseconds> patience,
-                          const KeepGoing& keep_going) {
+                          std::optional<std::chrono::milliseconds> patience, const Caller& caller) {
   const auto began = std::chrono::steady_clock::now();
   const std::vector<int> to_send = sendable(indices);
   size_t sent = 0;
   const auto next = [&]() -> std::optional<WireFrame> {
-    if (!keep_going(nullptr)) throw Aborted();
+    if (!caller.keep_going(nullptr)) throw Aborted();
     const bool late = patience && std::chrono::steady_clock::now() - began > *patience;
     if (sent == to_send.size() || (late && sent > 0)) return std::nullopt;
     fraction_sent_ = static_cast<double>(sent) / static_cast<double>(to_send.size());
     return fetch(to_send[sent++]);
   };
-  if (!to_send.empty()) {
-    Server::shared().send_source_frames(session_id, urgency, next, keep_going);
-  }
+  if (!to_send.empty()) Server::shared().send_source_frames(session_id, next, caller);
   return indices.size() - sent;
 }
 

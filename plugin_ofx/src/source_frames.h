@@ -22,8 +22,8 @@ class SourceFrames {
 
   // Sends those of `indices` that the host can give, the current one first, as long as `patience`
   // lasts, and tells how many of them are still missing.
-  size_t send(const std::vector<int>& indices, const std::string& session_id, Urgency urgency,
-              std::optional<std::chrono::milliseconds> patience, const KeepGoing& keep_going);
+  size_t send(const std::vector<int>& indices, const std::string& session_id,
+              std::optional<std::chrono::milliseconds> patience, const Caller& caller);
 
   // How much of what send() has to send is sent, 0..1.
   double fraction_sent() const { return fraction_sent_; }
