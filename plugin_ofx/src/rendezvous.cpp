@@ -45,6 +45,8 @@ std::string runtime_folder() {
   return temporary_folder() + "/inbetween-" + std::to_string(getuid());
 }
 
+std::string see_log() { return "see its log (" + runtime_folder() + "/server.log)."; }
+
 std::string socket_path() {
   const std::string path = runtime_folder() + "/server.sock";
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {

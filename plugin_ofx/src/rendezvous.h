@@ -7,6 +7,9 @@ namespace inbetween {
 
 std::string runtime_folder();
 
+// How a sentence ends about a server that went wrong.
+std::string see_log();
+
 // Throws EffectError where the path is too long for a socket.
 std::string socket_path();
 
