@@ -139,6 +139,11 @@ def asks_again(request: Request, context: grpc.ServicerContext) -> Answers:
     yield render_pb2.RenderFrameResponse(source_frames_needed=needed)
 
 
+def asks_for_none(request: Request, context: grpc.ServicerContext) -> Answers:
+    needed = render_pb2.SourceFramesNeeded()
+    yield render_pb2.RenderFrameResponse(source_frames_needed=needed)
+
+
 def asks_for_nonsense(request: Request, context: grpc.ServicerContext) -> Answers:
     needed = render_pb2.SourceFramesNeeded(indices=[-(2**31), 2**31 - 1])
     yield render_pb2.RenderFrameResponse(source_frames_needed=needed)
@@ -166,6 +171,7 @@ WRONG = [
     another_frame,
     nothing,
     asks_again,
+    asks_for_none,
     asks_for_nonsense,
     closes_midway,
     garbage_status,
