@@ -24,6 +24,7 @@ from benchmarks.situation import Situation
 from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import NotFoundError
 from engine.native.kernels import Kernels
+from engine.system import usable_cores
 from engine.types import FrameSize
 
 SIZES = tuple(
@@ -44,7 +45,7 @@ FRAMES = (13, 25, 49, 97)
 KEY_INTERVAL = 12
 KEYS = (2, 3, 5, 9, 17)
 
-_CORES = len(os.sched_getaffinity(0))
+_CORES = usable_cores()
 
 
 def measure_growth(
