@@ -50,7 +50,7 @@ def test_a_clip_is_rendered_without_what_only_linux_has(
     environment: dict[str, str], movie: MovieMaker, tmp_path: Path
 ) -> None:
     clip, painted = movie("clip.mp4", count=3), tmp_path / "painted.mp4"
-    options = ("--painter", "style", "--prompt", "mosaic", "--keys", "0,2", "--out", painted)
+    options = ("--prompt", "mosaic", "--steps", 2, "--keys", "0,2", "--out", painted)
     run(environment, "-m", "server.cli", "render", clip, *options)
     assert painted.stat().st_size > 0
     assert "runs, process" in run(environment, "-m", "server.cli", "server", "status")
