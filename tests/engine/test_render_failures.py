@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from engine.errors import CancelledError, OutOfMemoryError, StorageError, UnreadableMediaError
 from engine.motion.flow import DisFlow, FlowEstimator
+from engine.native.kernels import DeviceArray
 from engine.pipeline import execute
 from engine.plan import Address, Plan
 from engine.report import Report
@@ -208,6 +210,26 @@ def test_renders_leave_neither_threads_nor_memory_behind(
     assert resident_bytes() - before[1] < MOST_GROWTH_BYTES
     wait_until(lambda: threads() <= before[0])  # the system still lists a thread for a moment
     assert footage.alive == 0
+
+
+def test_a_render_that_the_disk_ends_leaves_nothing_to_a_collection(
+    footage: DamagedClip, plan: Plan, report: Recorder
+) -> None:
+    """A card's memory would be held until one comes."""
+    gc.collect()
+    before = device_arrays()
+    gc.disable()
+    try:
+        with suppress(StorageError):
+            render(plan, footage, FullDisk(room=5), report)
+        assert footage.alive == 0
+        assert device_arrays() == before
+    finally:
+        gc.enable()
+
+
+def device_arrays() -> int:
+    return sum(isinstance(each, DeviceArray) for each in gc.get_objects())
 
 
 def threads() -> int:
