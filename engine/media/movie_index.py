@@ -84,6 +84,8 @@ class _KnownIndexes:
 
     def get(self, path: Path) -> KnownIndex | None:
         with self._lock:
+            if path in self._known:
+                self._known.move_to_end(path)
             return self._known.get(path)
 
     def keep(self, path: Path, known: KnownIndex) -> None:
