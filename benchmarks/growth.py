@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.carrying import Propagation, in_floats, parameters_of, taken
 from benchmarks.cases import Case, situation_of
+from benchmarks.growth_points import FLOORS, FLOORS_OF_SHARED_SHIFTS, GrowthPoint
 from benchmarks.pictures import moving_pattern
 from benchmarks.report import Printer
 from benchmarks.sequence import render
@@ -23,6 +24,7 @@ from benchmarks.situation import Situation
 from benchmarks.yardstick import default_clip, dis_seconds
 from engine.errors import NotFoundError
 from engine.native.kernels import Kernels
+from engine.system import usable_cores
 from engine.types import FrameSize
 
 SIZES = tuple(
@@ -43,42 +45,7 @@ FRAMES = (13, 25, 49, 97)
 KEY_INTERVAL = 12
 KEYS = (2, 3, 5, 9, 17)
 
-_CORES = len(os.sched_getaffinity(0))
-
-FLOORS = {"512x512": 0.0033, "1920x1080": 0.040}
-"""Seconds on one H100 for the work of the paper's settings, by its L1 and L2 caches; arithmetic."""
-FLOORS_OF_SHARED_SHIFTS = {"512x512": 0.001, "1920x1080": 0.005}
-"""The same where a tile tries its shifts together, as box sums."""
-
-
-@dataclass(frozen=True)
-class GrowthPoint:
-    """One time; what does not grow here is as in the other points of its kind."""
-
-    benchmark: str
-    grows: str
-    """pixels, threads, frames or keys"""
-    device: str
-    load_average: float
-    size: str
-    threads: int
-    """0 on a graphics card."""
-    frames: int
-    keys: int
-    seconds: float
-    """Of one propagation; for frames and keys of the whole clip."""
-    processor_seconds: float
-    dis_seconds: float | None = None
-    floor_seconds: float | None = None
-    """On an H100, for the same work."""
-    floor_of_shared_shifts_seconds: float | None = None
-
-    @property
-    def amount(self) -> float:
-        """What grows."""
-        size = FrameSize.parse(self.size)
-        amounts = {"threads": self.threads, "frames": self.frames, "keys": self.keys}
-        return amounts.get(self.grows, size.width * size.height)
+_CORES = usable_cores()
 
 
 def measure_growth(
@@ -106,7 +73,7 @@ def measure_growth(
     for grows, measured in kinds.items():
         printer.measurements(f"Growth with {grows}", _kept(measured, points))
     if plot:
-        from benchmarks.growth_plot import draw
+        from benchmarks.growth_plot import draw  # matplotlib only where it draws
 
         draw(points, plot)
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from benchmarks.growth import FLOORS, FLOORS_OF_SHARED_SHIFTS, GrowthPoint
+from benchmarks.growth_points import FLOORS, FLOORS_OF_SHARED_SHIFTS, GrowthPoint
 from engine.types import FrameSize
 
 _INK, _GRID = "#333333", "#dddddd"

@@ -54,6 +54,8 @@ class Footage:
         self._thread.shutdown(cancel_futures=True)
         for movie in self._movies.values():
             movie.close()
+        for kept in (self._frame, self._rgb, self._flow):
+            kept.cache_clear()  # They refer to this object: pictures would wait for a collection.
 
     def frame(self, index: int) -> Frame:
         """The frame in the clip's own colour space."""

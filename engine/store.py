@@ -107,8 +107,12 @@ class Saver:
     ) -> None:
         """Waits until everything is saved. Raises what went wrong there unless something did."""
         self._threads.shutdown()
-        while self._waiting and (kind is None or not self._waiting[0].saved.exception()):
-            self._report_first()
+        try:
+            while self._waiting and (kind is None or not self._waiting[0].saved.exception()):
+                self._report_first()
+        finally:
+            # What failed there leads back to here: pictures would wait for a collection.
+            self._waiting.clear()
 
     def has(self, address: Address) -> bool:
         return self._on_its_way(address) is not None or self._store.has(address)
@@ -165,9 +169,8 @@ class Saver:
             self._report_first()
 
     def _report_first(self) -> None:
-        first = self._waiting[0]
-        saved = first.saved.result()
-        self._waiting.popleft()
+        saved = self._waiting[0].saved.result()
+        first = self._waiting.popleft()
         seconds = max(0.0, saved - max(first.began, self._idle_since))
         self._idle_since = max(saved, self._idle_since)
         self._report.done(first.step, seconds, reused=first.made is None)

@@ -112,16 +112,6 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class CorrespondenceField:
-    """Where each pixel's patch comes from in the key frame."""
-
-    source_xy: NDArray[np.int32]
-    """[H, W, 2], x then y."""
-    patch_error: FloatArray
-    """[H, W], weighted squared guide and style difference per patch; 0 is a perfect match."""
-
-
-@dataclass(frozen=True)
 class KeyFrame:
     """A painted frame. What is None follows the settings of the clip."""
 

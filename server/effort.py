@@ -17,6 +17,7 @@ from engine.native.abi import is_built
 from engine.plan import Blend, Paint, Propagate
 from engine.settings import PropagationSettings, TranslationSettings
 from engine.store import Step
+from engine.system import usable_cores
 from engine.translation.method.schedule import schedule_of
 from engine.translation.models.files import POCKET
 from engine.types import FrameSize
@@ -118,7 +119,7 @@ def this_machine() -> Machine:
     card = graphics_card() or ""
     device = os.environ.get(DEVICE_VARIABLE, "auto")
     propagates = device.startswith("cuda") or (device == "auto" and is_built(_CUDA_KERNELS))
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     return Machine(threads, card, card if propagates else "")
 
 

@@ -2,10 +2,7 @@
 
 import fcntl
 import os
-import select
-import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -13,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
+import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine.errors import InbetweenError
@@ -30,8 +28,6 @@ CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-PEER_CREDENTIALS = struct.Struct("3i")
-"""struct ucred of Linux: process, user, group."""
 
 
 class ServerUnavailableError(InbetweenError):
@@ -108,17 +104,13 @@ def _somebody_serves() -> bool:
 
 
 def server_process_id() -> int | None:
-    """The process that listens at the socket, as the system tells it; None where there is none."""
+    """The process of the server that listens at the socket; None where there is none."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(paths.socket_path()))
-        except OSError:
+            return int(paths.lock_path().read_text())
+        except (OSError, ValueError):
             return None
-        credentials = connection.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size
-        )
-    pid, _user, _group = PEER_CREDENTIALS.unpack(credentials)
-    return int(pid)
 
 
 def stop_server() -> bool:
@@ -129,17 +121,17 @@ def stop_server() -> bool:
     pid = server_process_id()
     if pid is None:
         return False
-    process = os.pidfd_open(pid)
     try:
-        signal.pidfd_send_signal(process, signal.SIGTERM)
-        ended, _, _ = select.select([process], [], [], STOP_SECONDS)
-    finally:
-        os.close(process)
-    if not ended:
+        process = psutil.Process(pid)
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    except psutil.NoSuchProcess:
+        pass  # It ended in between.
+    except psutil.TimeoutExpired as error:
         raise ServerUnavailableError(
             f"The render server, process {pid}, did not end within {STOP_SECONDS:.0f} seconds: see "
             f"{paths.log_path()}, and kill it if need be."
-        )
+        ) from error
     return True
 
 

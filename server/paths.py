@@ -10,7 +10,7 @@ import platformdirs
 
 from engine.errors import InvalidValueError, StorageError
 
-SOCKET_PATH_LIMIT_BYTES = 107
+SOCKET_PATH_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
 """sockaddr_un holds 108 bytes with the closing zero; 104 on macOS."""
 
 
@@ -50,7 +50,7 @@ def socket_path() -> Path:
 
 
 def lock_path() -> Path:
-    """Locked while a server lives."""
+    """Locked while a server lives, whose process is written in it."""
     return runtime_folder() / "server.lock"
 
 

@@ -47,6 +47,7 @@ GRACE_SECONDS = 2.0
 LOCK_SECONDS = 10.0
 """For a server that ends, and answers no more, to let go of the lock."""
 LOCK_PAUSE_SECONDS = 0.05
+SIGNAL_PAUSE_SECONDS = 0.2
 LOG_BYTES = 4 << 20
 
 SERVICES = (
@@ -141,11 +142,24 @@ def run_server(options: ServerOptions) -> None:
         with serve(options) as server:
             log.info("process %d answers at %s", os.getpid(), server.socket)
             while not server.use.close_door():
-                if signal.sigtimedwait(ending, server.use.sleep_seconds()):
+                if _told_within(server.use.sleep_seconds(), ending):
                     break
             log.info("process %d ends", os.getpid())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _told_within(seconds: float, ending: set[signal.Signals]) -> bool:
+    """Whether one of these signals, which are blocked, comes in that time."""
+    if hasattr(signal, "sigtimedwait"):
+        return signal.sigtimedwait(ending, seconds) is not None
+    latest = time.monotonic() + seconds  # macOS
+    while not signal.sigpending() & ending:
+        if time.monotonic() > latest:
+            return False
+        time.sleep(SIGNAL_PAUSE_SECONDS)
+    signal.sigwait(ending)
+    return True
 
 
 def _listening(
@@ -184,7 +198,10 @@ def _listening(
 
 @contextmanager
 def locked(lock: Path, socket_path: Path) -> Iterator[None]:
-    """No server runs but that of the block. Raises AlreadyRunningError where one answers."""
+    """No server runs but that of the block, whose process stands in the lock.
+
+    Raises AlreadyRunningError where one answers.
+    """
     # gRPC takes a socket over without a word, so the lock decides who serves.
     with storage_errors(lock):
         file = lock.open("a+")
@@ -198,6 +215,10 @@ def locked(lock: Path, socket_path: Path) -> Iterator[None]:
                     "first."
                 )
             time.sleep(LOCK_PAUSE_SECONDS)
+        with storage_errors(lock):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         yield
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from engine.errors import NotFoundError, UnreadableMediaError
 from engine.media.container import open_movie, video_stream
 from engine.media.fingerprint import file_fingerprint
-from engine.media.movie_index import index_movie
+from engine.media.movie_index import index_of
 from engine.media.video_frames import from_video
 from engine.types import Clip, FloatArray, Frame, FrameRange, FrameSize
 from engine.wording import plural
@@ -45,7 +45,7 @@ class MovieSource:
     """The frames of a movie, from 0 on, upright and with the alpha and the depth of the file."""
 
     def __init__(self, path: Path, notice: Callable[[str], None] = _log.warning) -> None:
-        """Opens the movie and looks through its packets.
+        """Opens the movie; one that is not known yet is looked through.
 
         `notice` is told what is missing from a damaged movie.
 
@@ -55,13 +55,12 @@ class MovieSource:
         self._lock = Lock()
         self._is_closed = False
         self._fingerprint = file_fingerprint(path)
+        self._index = index_of(path, self._fingerprint)
         self._open()
-        self._index = index_movie(self._container, self._stream, str(path))
         self._frame_at: dict[int | None, int] = {
             time: frame for frame, time in enumerate(self._index.times)
         }
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
-        self._begin_again()
         self.clip = self._describe(notice)
 
     def read(self, index: int) -> Frame:

@@ -41,6 +41,6 @@ def _index_of_source(clip: Clip) -> MovieIndex | None:
     """None where the source is no movie, or another one than the clip's frames come from."""
     try:
         index = index_of(Path(clip.source))
-    except InbetweenError:
+    except (InbetweenError, OSError):
         return None
     return index if len(index.times) == len(clip.frame_range) else None

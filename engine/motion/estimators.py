@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from engine.errors import InvalidValueError, NotFoundError
 from engine.motion.flow import DisFlow, FlowEstimator
+from engine.motion.flow_network import Tell
 from engine.motion.gmflow import GMFLOW
-from engine.motion.network_flow import NetworkFlow, Tell
+from engine.motion.network_flow import NetworkFlow
 from engine.motion.raft import RAFT, RAFT_SMALL
 from engine.settings import PropagationSettings
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from engine.motion.network_flow import FlowNetwork
+from engine.motion.flow_network import FlowNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from torch.nn import Module
 
 from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.graphics_card import graphics_card
-from engine.motion.network_flow import FlowNetwork, Tell
+from engine.motion.flow_network import FlowNetwork, Tell
 from engine.types import FloatArray
 
 

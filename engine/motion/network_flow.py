@@ -1,8 +1,6 @@
 """Flow estimators that are neural networks. torch is imported when the first flow is estimated."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -11,45 +9,11 @@ from typing import TYPE_CHECKING
 
 from engine.errors import InvalidValueError, ModelUnavailableError, NotFoundError
 from engine.graphics_card import graphics_card
+from engine.motion.flow_network import FlowNetwork, Tell
 from engine.types import FloatArray, Flow
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.nn import Module
-
-Tell = Callable[[str], None]
-"""Takes a sentence for the editor."""
-
-
-@dataclass(frozen=True)
-class HubWeights:
-    """Weights that the network's package fetches itself."""
-
-    name: str
-    fetch: Callable[[Tell], Mapping[str, "Tensor"]]
-    """Raises ModelUnavailableError where they are neither here nor to be had."""
-
-
-@dataclass(frozen=True)
-class FlowNetwork:
-    """A network, as far as estimating flow with it goes."""
-
-    name: str
-    """The estimator's, as in settings."""
-    packages: tuple[str, ...]
-    """What it is made with."""
-    multiple: int
-    """Of which both sides of its pictures must be, in pixels."""
-    smallest_side: int
-    """In pixels."""
-    weights: str
-    """What its weights file must hold, for messages, with an example."""
-    build: Callable[[], "Module"]
-    """The network with any weights."""
-    infer: Callable[["Module", "Tensor", "Tensor"], "Tensor"]
-    """The flow [1, 2, H, W] from the first to the second picture, each [1, 3, H, W] in 0..1."""
-    hub_weights: HubWeights | None = None
-    """What it takes where no file is named."""
 
 
 class NetworkFlow:

@@ -8,7 +8,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelUnavailableError
-from engine.motion.network_flow import FlowNetwork, HubWeights, Tell
+from engine.motion.flow_network import FlowNetwork, HubWeights, Tell
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engine.errors import InbetweenError, InvalidValueError, OutOfMemoryError
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 _PATTERNS = {"darwin": "lib{}.dylib", "win32": "{}.dll"}
 _PATTERN = _PATTERNS.get(sys.platform, "lib{}.so")
@@ -20,13 +20,26 @@ def _fields(kind: type, names: str) -> list[tuple[str, type]]:
     return [(name, kind) for name in names.split()]
 
 
-class Parameters(ctypes.Structure):
-    """A struct of the header; each is the parameter of one function."""
+class Struct(ctypes.Structure):
+    """A struct of the header, which calls it inbetween_ and the name of the class. All its fields
+    are given by name; ctypes alone would let one be missing, or take a name that is none.
+    """
+
+    def __init__(self, **values: object) -> None:
+        names = {field[0] for field in self._fields_}
+        if values.keys() != names:
+            differing = ", ".join(sorted(values.keys() ^ names))
+            raise TypeError(f"{type(self).__name__} lacks, or does not have: {differing}.")
+        super().__init__(**values)
+
+
+class Parameters(Struct):
+    """The parameter of one function."""
 
     function: ClassVar[str]
 
 
-class Device(ctypes.Structure):
+class Device(Struct):
     _fields_: ClassVar[Sequence[tuple[str, type]]] = [
         *_fields(ctypes.c_int32, "index threads instruction_set"),
         ("stream", ctypes.c_void_p),
@@ -68,7 +81,7 @@ class Guides(Parameters):
     ]
 
 
-class Synthesis(ctypes.Structure):
+class Synthesis(Struct):
     _fields_: ClassVar[Sequence[tuple[str, type]]] = [
         *_fields(ctypes.c_int32, "source_width source_height target_width target_height"),
         *_fields(ctypes.c_int32, "guide_channels patch_size search_vote_iterations stop_threshold"),
@@ -106,6 +119,18 @@ class Halves(Parameters):
     ]
 
 
+STRUCTS = (
+    Device,
+    Warp,
+    Composition,
+    Confidence,
+    Guides,
+    Synthesis,
+    Blend,
+    Poisson,
+    Halves,
+)
+
 MOST_SYNTHESES = 4
 """In one call."""
 
@@ -131,10 +156,23 @@ def load_library(name: str) -> ctypes.CDLL:
             f"The native kernels {file} are of ABI version {version}, {ABI_VERSION} is needed: "
             f"{_HOW_TO_BUILD}"
         )
+    _check_sizes(library, file)
     library.inbetween_last_error.restype = ctypes.c_char_p
     library.inbetween_close.restype = None
     library.inbetween_release.restype = None
     return library
+
+
+def _check_sizes(library: ctypes.CDLL, file: str) -> None:
+    """Raises InbetweenError where a struct is another one in the library than here."""
+    library.inbetween_size_of.restype = ctypes.c_uint64
+    for struct in STRUCTS:
+        name = f"inbetween_{struct.__name__.lower()}"
+        if (size := library.inbetween_size_of(name.encode())) != ctypes.sizeof(struct):
+            raise InbetweenError(
+                f"The native kernels {file} have a struct {name} of {size} bytes, "
+                f"{ctypes.sizeof(struct)} are needed: {_HOW_TO_BUILD}"
+            )
 
 
 def call(library: ctypes.CDLL, function: str, *arguments: object) -> None:

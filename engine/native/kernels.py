@@ -7,6 +7,7 @@ engine/native/reference says in NumPy what each function does.
 import ctypes
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -154,6 +155,8 @@ class Kernels:
         self._library = library
         self._context = ctypes.c_void_p()
         self._lock = threading.Lock()
+        self._unused: deque[ctypes.c_void_p] = deque()
+        """Memory that nobody holds any more."""
         self._call("inbetween_open", ctypes.byref(device), ctypes.byref(self._context))
         weakref.finalize(self, library.inbetween_close, self._context)
 
@@ -183,7 +186,7 @@ class Kernels:
         The results depend neither on the threads nor on the instruction set.
         """
         library = abi.load_library("inbetween_kernels")
-        device = abi.Device(0, threads, instruction_set, None)
+        device = abi.Device(index=0, threads=threads, instruction_set=instruction_set, stream=None)
         return _ProcessorKernels(library, device, name=_device_name(library, 0))
 
     @staticmethod
@@ -199,7 +202,8 @@ class Kernels:
                 f"There is no CUDA device {index} ({plural(count, 'device')} found). Render on the "
                 "processor, or look whether `nvidia-smi` lists the card."
             )
-        device = abi.Device(index, 0, InstructionSet.BEST, stream)
+        best = InstructionSet.BEST
+        device = abi.Device(index=index, threads=0, instruction_set=best, stream=stream)
         return Kernels(library, device, name=_device_name(library, index))
 
     def upload(self, array: NDArray[Any]) -> DeviceArray:
@@ -260,14 +264,14 @@ class Kernels:
         image_height, image_width = image.shape[:2]
         self._run(
             abi.Warp(
-                image_width,
-                image_height,
-                width,
-                height,
-                channels,
-                image.pointer,
-                displacement.pointer,
-                warped.pointer,
+                image_width=image_width,
+                image_height=image_height,
+                width=width,
+                height=height,
+                channels=channels,
+                image=image.pointer,
+                displacement=displacement.pointer,
+                warped=warped.pointer,
             )
         )
         return warped
@@ -279,14 +283,14 @@ class Kernels:
         composed = DeviceFlow(self.empty((height, width, 2)), self.empty((height, width)))
         self._run(
             abi.Composition(
-                width,
-                height,
-                first.displacement.pointer,
-                first.confidence.pointer,
-                second.displacement.pointer,
-                second.confidence.pointer,
-                composed.displacement.pointer,
-                composed.confidence.pointer,
+                width=width,
+                height=height,
+                first=first.displacement.pointer,
+                first_confidence=first.confidence.pointer,
+                second=second.displacement.pointer,
+                second_confidence=second.confidence.pointer,
+                composed=composed.displacement.pointer,
+                confidence=composed.confidence.pointer,
             )
         )
         return composed
@@ -299,14 +303,14 @@ class Kernels:
         confidence = self.empty((height, width))
         self._run(
             abi.Confidence(
-                width,
-                height,
-                RELATIVE_TOLERANCE,
-                ABSOLUTE_TOLERANCE_PIXELS,
-                WIDENED_PIXELS,
-                forward.pointer,
-                backward.pointer,
-                confidence.pointer,
+                width=width,
+                height=height,
+                relative_tolerance=RELATIVE_TOLERANCE,
+                absolute_tolerance=ABSOLUTE_TOLERANCE_PIXELS,
+                widened=WIDENED_PIXELS,
+                forward=forward.pointer,
+                backward=backward.pointer,
+                confidence=confidence.pointer,
             )
         )
         return DeviceFlow(forward, confidence)
@@ -321,7 +325,15 @@ class Kernels:
         height, width = source.shape[:2]
         _expect("temporal", temporal, np.float32, (height, width, 3))
         guides = self.empty((height, width, 9), np.uint8)
-        self._run(abi.Guides(width, height, source.pointer, temporal.pointer, guides.pointer))
+        self._run(
+            abi.Guides(
+                width=width,
+                height=height,
+                source=source.pointer,
+                temporal=temporal.pointer,
+                guides=guides.pointer,
+            )
+        )
         return guides
 
     def synthesize(self, tasks: Sequence[SynthesisTask]) -> list[DeviceSynthesis]:
@@ -370,17 +382,17 @@ class Kernels:
         choice = self.empty((height, width))
         self._run(
             abi.Blend(
-                width,
-                height,
-                left.distance,
-                right.distance,
-                left.picture.pointer,
-                left.patch_error.pointer,
-                right.picture.pointer,
-                right.patch_error.pointer,
-                carried and carried.pointer,
-                choice.pointer,
-                picture and picture.pointer,
+                width=width,
+                height=height,
+                left_distance=left.distance,
+                right_distance=right.distance,
+                left_picture=left.picture.pointer,
+                left_error=left.patch_error.pointer,
+                right_picture=right.picture.pointer,
+                right_error=right.patch_error.pointer,
+                carried=carried and carried.pointer,
+                choice=choice.pointer,
+                picture=picture and picture.pointer,
             )
         )
         return choice
@@ -399,14 +411,14 @@ class Kernels:
         solved = self.empty(picture.shape)
         self._run(
             abi.Poisson(
-                width,
-                height,
-                screening,
-                picture.pointer,
-                left.picture.pointer,
-                right.picture.pointer,
-                choice.pointer,
-                solved.pointer,
+                width=width,
+                height=height,
+                screening=screening,
+                picture=picture.pointer,
+                left_picture=left.picture.pointer,
+                right_picture=right.picture.pointer,
+                choice=choice.pointer,
+                solved=solved.pointer,
             )
         )
         return solved
@@ -415,20 +427,37 @@ class Kernels:
         """Each value as a picture of half precision holds it, in 32 bits still."""
         _expect("values", values, np.float32, (None,) * len(values.shape))
         halves = self.empty(values.shape)
-        self._run(abi.Halves(int(np.prod(values.shape)), values.pointer, halves.pointer))
+        count = int(np.prod(values.shape))
+        self._run(abi.Halves(count=count, values=values.pointer, halves=halves.pointer))
         return halves
 
     def release(self, pointer: ctypes.c_void_p) -> None:
-        """Of memory that `empty` gave; arrays do it by themselves."""
-        with self._lock:
-            self._library.inbetween_release(self._context, pointer)
+        """Gives back memory that `empty` gave; arrays do it by themselves.
+
+        Nothing is waited for: a garbage collection may come in the middle of a call, whose thread
+        would wait for itself. A call that goes on gives the memory back when it is over.
+        """
+        self._unused.append(pointer)
+        self._release_unused()
 
     def _run(self, parameters: abi.Parameters) -> None:
         self._call(parameters.function, self._context, ctypes.byref(parameters))
 
     def _call(self, function: str, *arguments: object) -> None:
-        with self._lock:
-            abi.call(self._library, function, *arguments)
+        try:
+            with self._lock:
+                abi.call(self._library, function, *arguments)
+        finally:
+            self._release_unused()
+
+    def _release_unused(self) -> None:
+        """Looks again after each turn: who came meanwhile has left its memory and gone on."""
+        while self._unused and self._lock.acquire(blocking=False):
+            try:
+                if self._unused:  # or another thread was quicker
+                    self._library.inbetween_release(self._context, self._unused.popleft())
+            finally:
+                self._lock.release()
 
 
 class _ProcessorKernels(Kernels):
@@ -488,27 +517,27 @@ def _synthesis(
     height, width = made.patch_error.shape
     parameters, trust = task.parameters, task.temporal_confidence
     return abi.Synthesis(
-        source_width,
-        source_height,
-        width,
-        height,
-        len(weights),
-        parameters.patch_size,
-        parameters.search_vote_iterations,
-        parameters.stop_threshold,
-        parameters.seed,
-        parameters.uniformity,
-        parameters.position_weight,
-        weights.ctypes.data,
-        task.style.pointer,
-        task.source_guides.pointer,
-        task.target_guides.pointer,
-        task.to_source.displacement.pointer,
-        task.to_source.confidence.pointer,
-        trust and trust.pointer,
-        made.picture.pointer,
-        made.source_xy.pointer,
-        made.patch_error.pointer,
+        source_width=source_width,
+        source_height=source_height,
+        target_width=width,
+        target_height=height,
+        guide_channels=len(weights),
+        patch_size=parameters.patch_size,
+        search_vote_iterations=parameters.search_vote_iterations,
+        stop_threshold=parameters.stop_threshold,
+        seed=parameters.seed,
+        uniformity=parameters.uniformity,
+        position_weight=parameters.position_weight,
+        guide_weights=weights.ctypes.data,
+        style=task.style.pointer,
+        source_guides=task.source_guides.pointer,
+        target_guides=task.target_guides.pointer,
+        to_source=task.to_source.displacement.pointer,
+        confidence=task.to_source.confidence.pointer,
+        temporal_confidence=trust and trust.pointer,
+        picture=made.picture.pointer,
+        source_xy=made.source_xy.pointer,
+        patch_error=made.patch_error.pointer,
     )
 
 

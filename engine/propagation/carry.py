@@ -11,8 +11,8 @@ from engine.plan import Direction
 from engine.types import FloatArray, Flow
 
 
-class Footage(Protocol):
-    """The source as it is propagated; engine.footage has it."""
+class PicturesAndFlow(Protocol):
+    """The frames of the source and how they move; engine.footage has both."""
 
     def rgb(self, index: int) -> FloatArray:
         """The frame [H, W, 3] in painting space."""
@@ -38,7 +38,7 @@ class FlowChain:
     """
 
     def __init__(
-        self, key_frame: int, direction: Direction, footage: Footage, kernels: Kernels
+        self, key_frame: int, direction: Direction, footage: PicturesAndFlow, kernels: Kernels
     ) -> None:
         self._frame = key_frame
         self._direction = direction
@@ -73,7 +73,7 @@ class Carrier:
     take: FloatArray
     """[H, W, 3], painting space."""
     parameters: SynthesisParameters
-    footage: Footage
+    footage: PicturesAndFlow
     kernels: Kernels
 
     def task(self, frame: int, previous: DeviceArray) -> SynthesisTask:

@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from gc import collect
-from pathlib import Path
 from traceback import clear_frames
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
+
+from engine.system import spare_memory_bytes
 
 Call = Callable[..., tuple[Tensor, ...]]
 _Pool: TypeAlias = Any
@@ -192,8 +193,4 @@ def tells_of_memory(error: Exception) -> bool:
 
 def spare_host_bytes() -> int:
     """Main memory that is free beyond a quarter of all, which others may need."""
-    facts = dict(
-        line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    )
-    total, available = (int(facts[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
-    return (available - total // 4) * 1024
+    return spare_memory_bytes()

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/call.h"
+#include "common/sizes.h"
 #include "patch_distance.h"
 
 #if defined(__x86_64__)
@@ -58,6 +59,8 @@ inbetween_device resolved(inbetween_device device) {
 }  // namespace inbetween
 
 int32_t inbetween_abi_version(void) { return INBETWEEN_ABI_VERSION; }
+
+uint64_t inbetween_size_of(const char* name) { return name ? inbetween::size_of(name) : 0; }
 
 const char* inbetween_last_error(void) { return inbetween::last_error().c_str(); }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "common/call.h"
+#include "common/sizes.h"
 #include "context.h"
 
 namespace inbetween {
@@ -107,6 +108,8 @@ inbetween_context::~inbetween_context() {
 }
 
 int32_t inbetween_abi_version(void) { return INBETWEEN_ABI_VERSION; }
+
+uint64_t inbetween_size_of(const char* name) { return name ? inbetween::size_of(name) : 0; }
 
 const char* inbetween_last_error(void) { return inbetween::last_error().c_str(); }
 

@@ -15,6 +15,7 @@ from inbetween.v1 import (
 )
 from inbetween.v1.session_pb2 import Session as SessionMessage
 
+from engine.system import usable_cores
 from engine.translation.painters import describe_painters
 from engine.translation.words.vocabulary import Look
 from server import state as rules
@@ -257,7 +258,7 @@ class UpkeepService(upkeep_pb2_grpc.UpkeepServiceServicer):
 
 
 def _device() -> str:
-    return f"CPU, {len(os.sched_getaffinity(0))} threads"
+    return f"CPU, {usable_cores()} threads"
 
 
 def _look_message(look: Look) -> render_pb2.Look:

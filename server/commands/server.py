@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import typer
 from inbetween.v1.upkeep_pb2 import GetServerStatusResponse
 from rich.filesize import decimal

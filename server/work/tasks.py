@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import InbetweenError
+from engine.media.movie_index import KNOWN_INDEXES, KnownIndex
 from engine.media.source import FrameSource, open_source
 from engine.plan import Address, Plan
 from engine.report import Stage
@@ -17,12 +18,23 @@ from server.session_folder import HostSource, SessionFolder
 
 @dataclass(frozen=True)
 class MediaFile:
-    """A clip that the worker reads itself."""
+    """A clip that the worker reads itself. To another process it takes along which frames the movie
+    holds, as far as that is known: the worker need not look through it too.
+    """
 
     path: Path
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _received, (self.path, KNOWN_INDEXES.get(self.path))
+
     def open(self) -> FrameSource:
         return open_source(self.path)
+
+
+def _received(path: Path, known: KnownIndex | None) -> MediaFile:
+    if known is not None:
+        KNOWN_INDEXES.keep(path, known)
+    return MediaFile(path)
 
 
 @dataclass(frozen=True)

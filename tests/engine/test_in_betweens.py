@@ -13,7 +13,7 @@ from engine.pipeline import execute
 from engine.plan import Paint, Propagate
 from engine.store import StoredPicture
 from engine.types import FloatArray, Flow, Frame, FrameSize, KeyFrame
-from tests.engine.test_pipeline import KERNELS, SETTINGS, Footage, Memory, plan_of, run
+from tests.engine.test_pipeline import KERNELS, SETTINGS, Memory, PanningClip, plan_of, run
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Photo, Recorder
@@ -29,7 +29,7 @@ STEP = 16
 
 
 @dataclass
-class Still(Footage):
+class Still(PanningClip):
     """Nothing moves."""
 
     def read(self, index: int) -> Frame:
@@ -69,7 +69,7 @@ class CountedFlow(DisFlow):
 
 
 @dataclass
-class Backwards(Footage):
+class Backwards(PanningClip):
     """The clip as it runs backwards."""
 
     def read(self, index: int) -> Frame:
@@ -84,7 +84,7 @@ def paintings() -> tuple[FloatArray, FloatArray]:
 
 
 def rendered(
-    footage: Footage,
+    footage: PanningClip,
     report: "Recorder",
     first: FloatArray,
     last: FloatArray,
@@ -179,7 +179,7 @@ def test_a_clip_that_runs_backwards_gives_the_same_pictures_backwards(
 ) -> None:
     picture = photo(SIZE.height, SIZE.width + 20)
     first, last = paintings
-    there = rendered(Footage(picture, SIZE, LAST + 1), report, first, last)
+    there = rendered(PanningClip(picture, SIZE, LAST + 1), report, first, last)
     back = rendered(Backwards(picture, SIZE, LAST + 1), report, last, first)
     for index in range(1, LAST):
         here, mirrored = finished(there, index), finished(back, LAST - index)
@@ -195,7 +195,7 @@ def test_memory_is_bounded_by_the_interval_and_not_by_the_clip(
     def most_held(intervals: int) -> int:
         """Frames and flows."""
         size, count = FrameSize(48, 32), intervals * interval + 1
-        footage, flow = Footage(photo(32, 120), size, count), CountedFlow()
+        footage, flow = PanningClip(photo(32, 120), size, count), CountedFlow()
         plan = plan_of(footage, range(0, count, interval))
         execute(plan, footage, SETTINGS, Memory(), report, flow, KERNELS)
         return footage.most_alive + flow.most_alive

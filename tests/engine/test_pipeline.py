@@ -61,7 +61,7 @@ CHANGED: list[dict[str, float | str]] = [
 
 
 @dataclass
-class Footage:
+class PanningClip:
     """A clip in which the picture moves to the right by 1.5 pixels a frame."""
 
     picture: FloatArray
@@ -127,7 +127,7 @@ class Memory(MemoryStore):
         self.deliveries.append(frame.index)
 
 
-class Still(Footage):
+class Still(PanningClip):
     """A clip of which all frames are equal."""
 
     def read(self, index: int) -> Frame:
@@ -146,12 +146,12 @@ class SlowMemory(Memory):
 
 
 @pytest.fixture
-def footage(photo: "Photo") -> Footage:
-    return Footage(photo(90, 180), FrameSize(160, 90), length=12)
+def footage(photo: "Photo") -> PanningClip:
+    return PanningClip(photo(90, 180), FrameSize(160, 90), length=12)
 
 
 def plan_of(
-    footage: Footage,
+    footage: PanningClip,
     keys: Iterable[int | KeyFrame],
     *,
     cuts: Iterable[int] = (),
@@ -169,7 +169,7 @@ def plan_of(
     )
 
 
-def run(footage: Footage, plan: Plan, report: Report, store: Memory | None = None) -> Memory:
+def run(footage: PanningClip, plan: Plan, report: Report, store: Memory | None = None) -> Memory:
     store = store or Memory()
     execute(plan, footage, SETTINGS, store, report, DisFlow(), KERNELS)
     return store
@@ -181,7 +181,7 @@ def run(footage: Footage, plan: Plan, report: Report, store: Memory | None = Non
     ids=lambda keys: "-".join(map(str, keys)),
 )
 def test_every_frame_gets_its_picture_wherever_the_key_frames_are(
-    footage: Footage, report: "Recorder", keys: Sequence[int]
+    footage: PanningClip, report: "Recorder", keys: Sequence[int]
 ) -> None:
     plan = plan_of(footage, keys)
     store = run(footage, plan, report)
@@ -193,7 +193,7 @@ def test_every_frame_gets_its_picture_wherever_the_key_frames_are(
     assert len(report.made(Propagate)) == 12 - len(keys) + len(between)
 
 
-def test_a_clip_without_key_frames_stays_source(footage: Footage, report: "Recorder") -> None:
+def test_a_clip_without_key_frames_stays_source(footage: PanningClip, report: "Recorder") -> None:
     store = run(footage, plan_of(footage, []), report)
     assert not store.pictures
     assert not store.sequence
@@ -201,7 +201,7 @@ def test_a_clip_without_key_frames_stays_source(footage: Footage, report: "Recor
 
 
 def test_key_frames_are_delivered_as_they_were_painted(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 11])
     store = run(footage, plan, report)
@@ -210,7 +210,7 @@ def test_key_frames_are_delivered_as_they_were_painted(
         assert np.array_equal(delivered, store.load(plan.takes[key]).pixels)
 
 
-def test_a_painting_follows_what_moves(footage: Footage, report: "Recorder") -> None:
+def test_a_painting_follows_what_moves(footage: PanningClip, report: "Recorder") -> None:
     """The source itself as painting: what is carried should be the source of the other frames."""
     paintings = {f"painting {key}": to_painting_space(footage.read(key)) for key in (0, 11)}
     store = Memory({name: StoredPicture(pixels) for name, pixels in paintings.items()})
@@ -224,7 +224,9 @@ def test_a_painting_follows_what_moves(footage: Footage, report: "Recorder") -> 
         assert error < 0.5 * stands or index == 0, index
 
 
-def test_nothing_is_carried_or_blended_across_a_cut(footage: Footage, report: "Recorder") -> None:
+def test_nothing_is_carried_or_blended_across_a_cut(
+    footage: PanningClip, report: "Recorder"
+) -> None:
     plan = plan_of(footage, [3, 8], cuts=[6])
     run(footage, plan, report)
     assert not report.made(Blend)
@@ -234,7 +236,7 @@ def test_nothing_is_carried_or_blended_across_a_cut(footage: Footage, report: "R
 
 
 def test_a_blend_takes_both_sides_at_its_own_frame_and_brings_the_choice_along(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 11])
     store = run(footage, plan, report)
@@ -261,7 +263,7 @@ def side_of(store: Memory, step: Propagate, distance: int) -> twin.Side:
 
 @pytest.mark.parametrize("changed", CHANGED, ids=lambda changed: "-".join(changed))
 def test_every_propagation_setting_changes_what_is_carried(
-    footage: Footage, report: "Recorder", changed: dict[str, float | str]
+    footage: PanningClip, report: "Recorder", changed: dict[str, float | str]
 ) -> None:
     before = SETTINGS.propagation
     plan = plan_of(footage, [0], frames=FrameRange(0, 3))
@@ -282,7 +284,7 @@ def test_no_propagation_setting_is_left_out() -> None:
     }
 
 
-def test_smoothing_seams_changes_blends_alone(footage: Footage, report: "Recorder") -> None:
+def test_smoothing_seams_changes_blends_alone(footage: PanningClip, report: "Recorder") -> None:
     plan = plan_of(footage, [0, 11])
     stores: list[Memory] = []
     for weight in (0.0, 1.0, 10.0):
@@ -301,7 +303,7 @@ def test_smoothing_seams_changes_blends_alone(footage: Footage, report: "Recorde
 
 
 def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     store = run(footage, plan_of(footage, [0, 3, 6, 11]), report)
     report.finished.clear()
@@ -313,7 +315,7 @@ def test_moving_a_key_makes_only_its_take_and_its_two_intervals_again(
 
 
 def test_what_is_ready_is_neither_made_nor_delivered_again(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 5, 11])
     store = run(footage, plan, report)
@@ -327,7 +329,7 @@ def test_what_is_ready_is_neither_made_nor_delivered_again(
 
 
 def test_a_frame_that_holds_an_old_picture_is_delivered_from_the_store(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 5])
     store = run(footage, plan, report)
@@ -363,7 +365,7 @@ def test_a_chosen_take_is_delivered_although_an_equal_frame_is_painted_to_the_sa
 
 
 def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 4, 11])
     whole = run(footage, plan, report)
@@ -385,7 +387,7 @@ def test_a_render_cancelled_after_every_step_ends_with_the_same_bits(
 
 
 def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
-    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+    footage: PanningClip, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow:
         def advice(self, settings: TranslationSettings) -> str:
@@ -405,7 +407,7 @@ def test_a_painting_after_one_that_is_there_tells_its_own_seconds(
 
 
 def test_what_is_not_understood_is_told_of_a_painting_that_is_there_too(
-    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+    footage: PanningClip, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Copyist:
         def advice(self, settings: TranslationSettings) -> str:
@@ -423,7 +425,7 @@ def test_what_is_not_understood_is_told_of_a_painting_that_is_there_too(
 
 
 def test_what_has_no_room_on_the_device_comes_back_from_the_store_with_the_same_bits(
-    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+    footage: PanningClip, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(footage, [0, 6])
     whole = run(footage, plan, report)
@@ -434,7 +436,7 @@ def test_what_has_no_room_on_the_device_comes_back_from_the_store_with_the_same_
 
 
 def test_a_frame_is_delivered_as_soon_as_its_picture_is_there(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     plan = plan_of(footage, [0, 4, 11])
     report.cancel_after = 3 + 3 + 3 + 2
@@ -447,7 +449,7 @@ def test_a_frame_is_delivered_as_soon_as_its_picture_is_there(
 
 def test_memory_does_not_grow_with_the_clip(photo: "Photo", report: "Recorder") -> None:
     def most_frames_held(length: int) -> int:
-        footage = Footage(photo(32, 120), FrameSize(48, 32), length)
+        footage = PanningClip(photo(32, 120), FrameSize(48, 32), length)
         run(footage, plan_of(footage, [0, length - 1]), report)
         return footage.most_alive
 
@@ -455,7 +457,7 @@ def test_memory_does_not_grow_with_the_clip(photo: "Photo", report: "Recorder") 
 
 
 def test_each_pass_over_an_interval_reads_its_frames_once(
-    footage: Footage, report: "Recorder"
+    footage: PanningClip, report: "Recorder"
 ) -> None:
     run(footage, plan_of(footage, [0, 11]), report)
     passes = 3  # forward, backward, blends
@@ -463,7 +465,7 @@ def test_each_pass_over_an_interval_reads_its_frames_once(
 
 
 def test_alpha_comes_back_with_the_frame(photo: "Photo", report: "Recorder") -> None:
-    footage = Footage(photo(48, 100), FrameSize(64, 48), 3, alpha=Alpha.STRAIGHT)
+    footage = PanningClip(photo(48, 100), FrameSize(64, 48), 3, alpha=Alpha.STRAIGHT)
     store = run(footage, plan_of(footage, [0]), report)
     for frame in store.frames.values():
         assert frame.alpha is Alpha.STRAIGHT
@@ -471,7 +473,7 @@ def test_alpha_comes_back_with_the_frame(photo: "Photo", report: "Recorder") -> 
 
 
 def test_a_take_of_another_size_is_refused_with_both_sizes(
-    footage: Footage, report: "Recorder", photo: "Photo"
+    footage: PanningClip, report: "Recorder", photo: "Photo"
 ) -> None:
     store = Memory({"painting": StoredPicture(photo(64, 64))})
     with pytest.raises(InvalidValueError, match=r"64x64.*160x90"):
@@ -479,7 +481,7 @@ def test_a_take_of_another_size_is_refused_with_both_sizes(
 
 
 def test_a_painter_that_asks_for_it_gets_all_of_anchor_and_previous(
-    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch
+    footage: PanningClip, report: "Recorder", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: dict[int, PaintRequest] = {}
 
@@ -512,7 +514,7 @@ def test_a_painter_that_asks_for_it_gets_all_of_anchor_and_previous(
 
 
 def test_a_control_movie_gives_each_key_frame_and_its_references_their_own_pictures(
-    footage: Footage, report: "Recorder", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    footage: PanningClip, report: "Recorder", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Numbered from 1001, of twice the size: the first belongs to the first frame of the clip."""
     for number in range(12):

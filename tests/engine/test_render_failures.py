@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import pytest
 
 from engine.errors import CancelledError, OutOfMemoryError, StorageError, UnreadableMediaError
 from engine.motion.flow import DisFlow, FlowEstimator
+from engine.native.kernels import DeviceArray
 from engine.pipeline import execute
 from engine.plan import Address, Plan
 from engine.report import Report
 from engine.store import StoredPicture
 from engine.types import FloatArray, Flow, Frame, FrameSize, Precision
 from tests.engine.conftest import Photo, Recorder
-from tests.engine.test_pipeline import KERNELS, SETTINGS, Footage, Memory, plan_of
+from tests.engine.test_pipeline import KERNELS, SETTINGS, Memory, PanningClip, plan_of
 from tests.patience import wait_until
 
 LAST = 8
@@ -31,7 +33,7 @@ MOST_GROWTH_BYTES = 8 << 20
 
 
 @dataclass
-class DamagedFootage(Footage):
+class DamagedClip(PanningClip):
     """Some frames of it cannot be read."""
 
     damaged: set[int] = field(default_factory=set)
@@ -86,16 +88,16 @@ class FullDisk(Memory):
 
 
 @pytest.fixture
-def footage(photo: Photo) -> DamagedFootage:
+def footage(photo: Photo) -> DamagedClip:
     return footage_of(photo)
 
 
-def footage_of(photo: Photo) -> DamagedFootage:
-    return DamagedFootage(photo(SIZE.height, SIZE.width + 20), SIZE, LAST + 1)
+def footage_of(photo: Photo) -> DamagedClip:
+    return DamagedClip(photo(SIZE.height, SIZE.width + 20), SIZE, LAST + 1)
 
 
 @pytest.fixture
-def plan(footage: DamagedFootage) -> Plan:
+def plan(footage: DamagedClip) -> Plan:
     return plan_of(footage, [0, LAST])
 
 
@@ -108,13 +110,17 @@ def whole(photo: Photo) -> Memory:
 
 
 def render(
-    plan: Plan, footage: Footage, store: Memory, report: Report, flow: FlowEstimator | None = None
+    plan: Plan,
+    footage: PanningClip,
+    store: Memory,
+    report: Report,
+    flow: FlowEstimator | None = None,
 ) -> None:
     execute(plan, footage, SETTINGS, store, report, flow or DisFlow(), KERNELS)
 
 
 def assert_goes_on(
-    plan: Plan, footage: Footage, store: Memory, report: Recorder, whole: Memory
+    plan: Plan, footage: PanningClip, store: Memory, report: Recorder, whole: Memory
 ) -> None:
     """Nothing of the ended render is left but what it finished, and the next one ends well."""
     assert "footage" not in " ".join(thread.name for thread in threading.enumerate())
@@ -132,7 +138,7 @@ def assert_goes_on(
     ("damaged", "kept"), [(0, 0), (LAST, 1), (3, 2 + 4), (6, 2 + 2), (4, 2 + 6)]
 )
 def test_a_frame_that_cannot_be_read_is_named_and_what_was_finished_is_kept(
-    footage: DamagedFootage, plan: Plan, report: Recorder, whole: Memory, damaged: int, kept: int
+    footage: DamagedClip, plan: Plan, report: Recorder, whole: Memory, damaged: int, kept: int
 ) -> None:
     """Whichever direction meets it first, and while the other one is under way."""
     footage.damaged = {damaged}
@@ -150,7 +156,7 @@ def test_a_frame_that_cannot_be_read_is_named_and_what_was_finished_is_kept(
     [(0, RuntimeError("odd")), (9, RuntimeError("odd")), (15, OutOfMemoryError("Use dis."))],
 )
 def test_a_flow_estimator_that_fails_ends_the_render_with_its_own_words(
-    footage: DamagedFootage,
+    footage: DamagedClip,
     plan: Plan,
     report: Recorder,
     whole: Memory,
@@ -166,7 +172,7 @@ def test_a_flow_estimator_that_fails_ends_the_render_with_its_own_words(
 
 @pytest.mark.parametrize(("cancelling_call", "most_calls"), [(1, 3), (9, 13)])
 def test_who_cancels_waits_for_the_frames_under_way_and_for_no_flow_beyond_them(
-    footage: DamagedFootage,
+    footage: DamagedClip,
     plan: Plan,
     report: Recorder,
     whole: Memory,
@@ -182,7 +188,7 @@ def test_who_cancels_waits_for_the_frames_under_way_and_for_no_flow_beyond_them(
 
 @pytest.mark.parametrize("room", [1, 7, 17])
 def test_a_full_disk_ends_the_render_and_keeps_what_was_written(
-    footage: DamagedFootage, plan: Plan, report: Recorder, whole: Memory, room: int
+    footage: DamagedClip, plan: Plan, report: Recorder, whole: Memory, room: int
 ) -> None:
     store = FullDisk(room=room)
     with pytest.raises(StorageError, match="The disk is full"):
@@ -193,7 +199,7 @@ def test_a_full_disk_ends_the_render_and_keeps_what_was_written(
 
 
 def test_renders_leave_neither_threads_nor_memory_behind(
-    footage: DamagedFootage, plan: Plan, report: Recorder
+    footage: DamagedClip, plan: Plan, report: Recorder
 ) -> None:
     for number in range(ROUNDS):
         render(plan, footage, Memory(), report)
@@ -204,6 +210,26 @@ def test_renders_leave_neither_threads_nor_memory_behind(
     assert resident_bytes() - before[1] < MOST_GROWTH_BYTES
     wait_until(lambda: threads() <= before[0])  # the system still lists a thread for a moment
     assert footage.alive == 0
+
+
+def test_a_render_that_the_disk_ends_leaves_nothing_to_a_collection(
+    footage: DamagedClip, plan: Plan, report: Recorder
+) -> None:
+    """A card's memory would be held until one comes."""
+    gc.collect()
+    before = device_arrays()
+    gc.disable()
+    try:
+        with suppress(StorageError):
+            render(plan, footage, FullDisk(room=5), report)
+        assert footage.alive == 0
+        assert device_arrays() == before
+    finally:
+        gc.enable()
+
+
+def device_arrays() -> int:
+    return sum(isinstance(each, DeviceArray) for each in gc.get_objects())
 
 
 def threads() -> int:

@@ -1,6 +1,8 @@
 """Kernels with their threads and memory: opened, shared, let go."""
 
 import gc
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from engine.types import FloatArray
 from tests.patience import wait_until
 
 SIZE = (40, 56)
+COLLECTING = Path(__file__).with_name("collect_inside_a_call.py")
 
 
 def carried(kernels: Kernels, seed: int) -> FloatArray:
@@ -39,6 +42,15 @@ def test_threads_that_share_kernels_take_turns(kernels: Kernels) -> None:
         together = list(callers.map(lambda seed: carried(kernels, seed), seeds))
     for seed, picture in zip(seeds, together, strict=True):
         np.testing.assert_array_equal(picture, alone[seed])
+
+
+def test_a_collection_in_the_middle_of_a_call_gives_memory_back() -> None:
+    """And the call does not wait for itself; where it did, the process would never end."""
+    done = subprocess.run(
+        [sys.executable, str(COLLECTING)], capture_output=True, text=True, timeout=300, check=False
+    )
+    made, given_back = done.stdout.split() or (done.stderr, "")
+    assert int(made) == int(given_back) > 0
 
 
 def test_a_tensor_on_a_card_passes_without_a_copy() -> None:

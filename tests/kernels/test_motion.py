@@ -95,8 +95,18 @@ def test_a_confidence_can_be_widened_by_any_square(kernels: Kernels, widened: in
     forward, backward = flows_that_part((70, 101), 0.002)
     there, back = kernels.upload(forward), kernels.upload(backward)
     confidence = kernels.empty((70, 101))
-    pointers = there.pointer, back.pointer, confidence.pointer
-    kernels._run(abi.Confidence(101, 70, 0.01, 0.5, widened, *pointers))
+    kernels._run(
+        abi.Confidence(
+            width=101,
+            height=70,
+            relative_tolerance=0.01,
+            absolute_tolerance=0.5,
+            widened=widened,
+            forward=there.pointer,
+            backward=back.pointer,
+            confidence=confidence.pointer,
+        )
+    )
     expected = twin.confidence(forward, backward, 0.01, 0.5, widened)
     assert_equal(kernels.download(confidence), expected)
 

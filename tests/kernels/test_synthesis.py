@@ -1,5 +1,6 @@
 """Guided patch synthesis: the native kernels against their twin, and what an editor would see."""
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -441,6 +442,23 @@ def test_the_native_door_refuses_what_would_crash() -> None:
     library = abi.load_library("inbetween_kernels")
     assert library.inbetween_synthesize(None, None, 1) == 1
     assert library.inbetween_last_error() == b"context is missing."
+
+
+def test_a_struct_of_another_size_than_the_kernels_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Warp(abi.Struct):
+        _fields_ = (("width", ctypes.c_int32),)
+
+    monkeypatch.setattr(abi, "STRUCTS", (*abi.STRUCTS, Warp))
+    abi.load_library.cache_clear()
+    with pytest.raises(InbetweenError, match=r"inbetween_warp of 48 bytes, 4 are needed"):
+        abi.load_library("inbetween_kernels")
+
+
+def test_the_parameters_of_a_kernel_are_all_of_them_and_by_name() -> None:
+    with pytest.raises(TypeError, match="halfs, halves"):
+        abi.Halves(count=1, values=None, halfs=None)
 
 
 def test_missing_kernels_say_how_to_build_them() -> None:

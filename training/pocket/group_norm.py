@@ -16,8 +16,8 @@ Each pass reads a tile of rows and all channels; sums over a picture are made in
 from typing import Any
 
 import torch
-import triton  # type: ignore[import-not-found]
-import triton.language as tl  # type: ignore[import-not-found]
+import triton
+import triton.language as tl
 from torch import Tensor, nn
 
 _TILE = 8192

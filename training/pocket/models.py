@@ -85,7 +85,7 @@ def new_scheduler(slowness: float = SLOWNESS) -> Any:
     end with the same noise. The networks predict v (Salimans and Ho 2022): of an almost pure noise,
     noise says nothing about the picture.
     """
-    usual = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    usual: Any = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     last = len(usual.alphas_cumprod)
     share = np.linspace(0, 1, last + 1)
     usual_share = np.expm1(slowness * share) / np.expm1(slowness) if slowness else share

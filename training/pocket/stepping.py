@@ -124,7 +124,7 @@ class Step:
 
     def _captured(self) -> torch.cuda.CUDAGraph:
         torch.backends.cudnn.benchmark = True
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):

@@ -282,7 +282,8 @@ def _tokenizer(folder: Path, init_from: Path | None) -> CLIPTokenizer:
         shutil.copytree(init_from / "tokenizer", folder)
     elif not folder.exists():
         write_tokenizer(folder)
-    return CLIPTokenizer.from_pretrained(folder)
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
+    return tokenizer
 
 
 def _scheduler(folder: Path, slowness: float | None) -> Any:

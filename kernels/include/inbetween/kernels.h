@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-#define INBETWEEN_ABI_VERSION 3
+#define INBETWEEN_ABI_VERSION 4
 #define INBETWEEN_MAX_SIDE 32767
 #define INBETWEEN_MAX_GUIDE_CHANNELS 61
 #define INBETWEEN_MAX_SYNTHESES 4
@@ -46,6 +46,10 @@ enum inbetween_instruction_set {
 
 /* INBETWEEN_ABI_VERSION of the library: the caller refuses another than its own. */
 INBETWEEN_EXPORT int32_t inbetween_abi_version(void);
+
+/* The bytes of a struct of this header by its name, "inbetween_warp" for example, as the library
+ * was built; 0 for a name that it does not know. The caller compares them with its own. */
+INBETWEEN_EXPORT uint64_t inbetween_size_of(const char* name);
 
 /* What was wrong with this thread's last call: one English sentence, valid until its next call. */
 INBETWEEN_EXPORT const char* inbetween_last_error(void);

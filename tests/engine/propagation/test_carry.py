@@ -3,7 +3,7 @@ import pytest
 
 from engine.native.kernels import processor
 from engine.plan import Direction
-from engine.propagation.carry import FlowChain, Footage
+from engine.propagation.carry import FlowChain, PicturesAndFlow
 from engine.types import FloatArray, Flow
 
 SIZE = (32, 48)
@@ -35,7 +35,7 @@ class Turmoil:
         return Flow(random.normal(0, 2, (*SIZE, 2)).astype(np.float32))
 
 
-def chain(key_frame: int, direction: Direction, footage: Footage) -> FlowChain:
+def chain(key_frame: int, direction: Direction, footage: PicturesAndFlow) -> FlowChain:
     return FlowChain(key_frame, direction, footage, processor())
 
 
