@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1.frame_pb2 import FrameRange as FrameRangeMessage
 from inbetween.v1.frame_pb2 import FrameSize as FrameSizeMessage
 from inbetween.v1.frame_pb2 import Rational
@@ -23,6 +24,8 @@ from server.settings import check_setting, check_text, settings_message, setting
 from server.state import PlacedKeyFrame, SessionState
 
 LONGEST_CLIP_FRAMES = 1_000_000
+EDITABLE = (*OWN_SETTINGS, "prompt_addition", "chosen_take", "anchor", "placement")
+"""The fields of a key frame that an edit can change."""
 
 
 def frame_range_of(message: FrameRangeMessage) -> FrameRange:
@@ -97,6 +100,29 @@ def key_frame_of(message: KeyFrameMessage) -> KeyFrame:
         anchor=message.anchor,
         **own,
     )
+
+
+def changed_key_frame(
+    placed: PlacedKeyFrame, message: KeyFrameMessage, changed: FieldMask
+) -> PlacedKeyFrame:
+    """The key frame with the fields that the mask names as the message has them. That makes it the
+    editor's, unless the mask names its placement and it sets nothing for itself any more.
+
+    Raises InvalidValueError for a field that cannot be changed, and as `key_frame_of`.
+    """
+    for name in changed.paths:
+        if name not in EDITABLE:
+            raise InvalidValueError(
+                f'"{name}" of key frame {placed.index} cannot be changed: choose '
+                f"{', '.join(EDITABLE)}."
+            )
+    merged = key_frame_message(placed)
+    changed.MergeMessage(message, merged)
+    key = key_frame_of(merged)
+    if "placement" not in changed.paths:
+        return placed.edited(key)
+    automatic = merged.placement == Placement.PLACEMENT_AUTOMATIC
+    return PlacedKeyFrame(key, automatic and key == KeyFrame(key.index))
 
 
 def placed_key_frame_of(message: KeyFrameMessage) -> PlacedKeyFrame:

@@ -34,7 +34,7 @@ from engine.wording import plural
 from server.calls.import_painting import SIZE_RULE_OF
 from server.client import Answer, Client, connect
 from server.commands.key_options import OwnValues, check_own_values, with_own_values
-from server.commands.options import apply_options
+from server.commands.options import apply_options, setting_paths
 from server.commands.order import RenderOrder
 from server.commands.origin import comment_of
 from server.commands.progress import STAGES, ProgressDisplay, left_text
@@ -93,7 +93,7 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
     flow_recipe_of(wanted.propagation)  # Likewise.
     check_own_values(order.own_values, wanted.translation)
     if settings != session.settings:
-        session = client.update_settings(session.id, settings)
+        session = client.update_settings(session.id, settings, setting_paths(order.settings))
     if order.keys is not None:
         wanted_keys = {*order.keys, *order.own_values, *order.paintings}
         session = _replace_keys(client, session, wanted_keys)
@@ -138,7 +138,7 @@ def _replace_keys(client: Client, session: Session, wanted: Set[int]) -> Session
         return session
     placed = [by_hand.get(index, KeyFrame(index=index, placement=HAND)) for index in wanted]
     placed += [key for key in automatic if key.index not in wanted]
-    return client.set_key_frames(session.id, placed)
+    return client.set_key_frames(session, placed)
 
 
 def _set_own_values(
@@ -151,7 +151,7 @@ def _set_own_values(
         keys[index] = with_own_values(key, values)
     if list(keys.values()) == list(session.key_frames):
         return session
-    return client.set_key_frames(session.id, keys.values())
+    return client.set_key_frames(session, keys.values())
 
 
 def _run(
