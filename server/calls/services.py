@@ -27,7 +27,8 @@ from server.calls.upkeep import clean_sessions, delete_session, measure_sessions
 from server.calls.watch import watch
 from server.changes import Changes
 from server.convert import key_frame_of, range_asked, session_message
-from server.jobs import ACTIVE, Jobs
+from server.job_run import ACTIVE
+from server.jobs import Jobs
 from server.sessions import Sessions
 from server.views import frame_runs, frame_states, session_view
 
