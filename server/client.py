@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 from inbetween.v1 import frame_pb2, render_pb2, session_pb2, upkeep_pb2
@@ -109,7 +108,7 @@ class Client:
     ) -> Session:
         """Changes those settings of a session, named as "translation.prompt"."""
         request = session_pb2.UpdateSettingsRequest(
-            session_id=session_id, settings=settings, changed=FieldMask(paths=changed)
+            session_id=session_id, settings=settings, changed=session_pb2.FieldNames(paths=changed)
         )
         with _plain_errors():
             return self._sessions.UpdateSettings(request, timeout=CALL_SECONDS).session

@@ -1,5 +1,6 @@
 """Messages to the types of the engine and back."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -103,23 +104,23 @@ def key_frame_of(message: KeyFrameMessage) -> KeyFrame:
 
 
 def changed_key_frame(
-    placed: PlacedKeyFrame, message: KeyFrameMessage, changed: FieldMask
+    placed: PlacedKeyFrame, message: KeyFrameMessage, changed: Sequence[str]
 ) -> PlacedKeyFrame:
-    """The key frame with the fields that the mask names as the message has them. That makes it the
-    editor's, unless the mask names its placement and it sets nothing for itself any more.
+    """The key frame with the fields named in `changed` as the message has them. That makes it the
+    editor's, unless its placement is among them and it sets nothing for itself any more.
 
     Raises InvalidValueError for a field that cannot be changed, and as `key_frame_of`.
     """
-    for name in changed.paths:
+    for name in changed:
         if name not in EDITABLE:
             raise InvalidValueError(
                 f'"{name}" of key frame {placed.index} cannot be changed: choose '
                 f"{', '.join(EDITABLE)}."
             )
     merged = key_frame_message(placed)
-    changed.MergeMessage(message, merged)
+    FieldMask(paths=changed).MergeMessage(message, merged)
     key = key_frame_of(merged)
-    if "placement" not in changed.paths:
+    if "placement" not in changed:
         return placed.edited(key)
     automatic = merged.placement == Placement.PLACEMENT_AUTOMATIC
     return PlacedKeyFrame(key, automatic and key == KeyFrame(key.index))

@@ -46,13 +46,13 @@ def settings_message(settings: RenderSettings) -> Settings:
 
 
 def changed_settings(
-    settings: RenderSettings, message: Settings, changed: FieldMask
+    settings: RenderSettings, message: Settings, changed: Sequence[str]
 ) -> RenderSettings:
-    """`settings` with those that the mask names as the message has them.
+    """`settings` with those named in `changed` as the message has them.
 
     Raises InvalidValueError for a name that no setting has, and as `settings_of`.
     """
-    for path in changed.paths:
+    for path in changed:
         if not FieldMask(paths=[path]).IsValidForDescriptor(Settings.DESCRIPTOR):
             raise InvalidValueError(
                 f'There is no setting "{path}" to change: name it as settings.proto does, for '
@@ -62,7 +62,7 @@ def changed_settings(
     source.CopyFrom(message)
     for group, _ in _groups():
         getattr(source, group.name).SetInParent()  # MergeMessage leaves out what an absent one has.
-    changed.MergeMessage(source, merged, replace_message_field=True)
+    FieldMask(paths=changed).MergeMessage(source, merged, replace_message_field=True)
     return settings_of(merged)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from inbetween.v1 import session_pb2 as pb
 from inbetween.v1 import session_pb2_grpc, settings_pb2
@@ -231,7 +230,7 @@ class ChangeKey(Edit):
         request = pb.EditKeyFrameRequest(
             session_id=session.id,
             key_frame=key,
-            changed=FieldMask(paths=[name for name, _ in self.changes]),
+            changed=pb.FieldNames(paths=[name for name, _ in self.changes]),
         )
         return stub.EditKeyFrame(request, timeout=CALL_SECONDS).session
 
@@ -268,7 +267,7 @@ class ChangeSetting(Edit):
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
         request = pb.UpdateSettingsRequest(
-            session_id=session.id, changed=FieldMask(paths=[f"{self.group}.{self.name}"])
+            session_id=session.id, changed=pb.FieldNames(paths=[f"{self.group}.{self.name}"])
         )
         self._set(request.settings)
         return stub.UpdateSettings(request, timeout=CALL_SECONDS).session

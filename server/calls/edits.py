@@ -24,7 +24,7 @@ def settings_rule(request: UpdateSettingsRequest) -> Rule:
         return _guarded(request, lambda state: rules.change_settings(state, settings))
 
     def change(state: SessionState) -> SessionState:
-        changed = changed_settings(state.settings, request.settings, request.changed)
+        changed = changed_settings(state.settings, request.settings, request.changed.paths)
         return rules.change_settings(state, changed)
 
     return _guarded(request, change)
@@ -41,7 +41,7 @@ def key_frame_rule(request: EditKeyFrameRequest) -> Rule:
 
     def change(state: SessionState) -> SessionState:
         placed = state.key_frame_at(request.key_frame.index)
-        edited = changed_key_frame(placed, request.key_frame, request.changed)
+        edited = changed_key_frame(placed, request.key_frame, request.changed.paths)
         return rules.replace_key_frame(state, edited)
 
     return _guarded(request, change)

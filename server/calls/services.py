@@ -20,7 +20,7 @@ from engine.translation.words.vocabulary import Look
 from server import state as rules
 from server.calls.edits import key_frame_rule, key_frames_rule, settings_rule
 from server.calls.estimate_cost import estimate_cost
-from server.calls.import_painting import received_painting
+from server.calls.import_painting import import_painting, received_painting
 from server.calls.read_frame import read_frame
 from server.calls.render_frame import FrameRendering, receive_source_frames
 from server.calls.upkeep import clean_sessions, delete_session, measure_sessions
@@ -113,7 +113,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     ) -> session_pb2.ImportPaintingResponse:
         with received_painting(request_iterator) as painting:
             session = self._sessions.get(painting.session_id)
-            session.import_painting(painting)
+            import_painting(session, painting)
         return session_pb2.ImportPaintingResponse(session=session_view(session))
 
     def Watch(

@@ -162,7 +162,7 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
 
 
 def setting_paths(given: Mapping[str, Value | None]) -> list[str]:
-    """The names of the settings that were given, as a field mask has them."""
+    """The names of the settings that were given, as UpdateSettings takes them."""
     return [f"{field.group}.{field.name}" for field in _chosen(given)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1 import frame_pb2, render_pb2, render_pb2_grpc, session_pb2_grpc
 from inbetween.v1 import session_pb2 as pb
 
@@ -148,12 +149,12 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         self.requests.append(request)
         keys = list(self.session.key_frames)
         edited = next(key for key in keys if key.index == request.key_frame.index)
-        request.changed.MergeMessage(request.key_frame, edited)
+        FieldMask(paths=request.changed.paths).MergeMessage(request.key_frame, edited)
         return pb.EditKeyFrameResponse(session=self.change_keys(keys))
 
     def UpdateSettings(self, request: Any, context: Any) -> pb.UpdateSettingsResponse:  # noqa: N802
         self.requests.append(request)
-        request.changed.MergeMessage(request.settings, self.session.settings)
+        FieldMask(paths=request.changed.paths).MergeMessage(request.settings, self.session.settings)
         return pb.UpdateSettingsResponse(session=self._revised())
 
     def Watch(self, request: Any, context: Any) -> Iterator[pb.WatchResponse]:  # noqa: N802

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1 import session_pb2 as pb
 from inbetween.v1.frame_pb2 import FrameRange, FrameSize, Rational
 from inbetween.v1.session_pb2_grpc import SessionServiceStub
@@ -263,8 +262,8 @@ def test_an_empty_list_of_changes_changes_nothing(
 ) -> None:
     settings, key = update_settings(seen), edit_key_frame(seen)
     settings.settings.translation.prompt = "frost"
-    settings.changed.CopyFrom(FieldMask())
-    key.changed.CopyFrom(FieldMask())
+    settings.changed.CopyFrom(pb.FieldNames())
+    key.changed.CopyFrom(pb.FieldNames())
     assert sessions.UpdateSettings(settings).session == seen
     assert sessions.EditKeyFrame(key).session == seen
 
