@@ -229,7 +229,7 @@ class Rendering:
             if not news.reused and (model := loading(news.step.settings, this_machine())):
                 self._loaded = self._worker.process_id, model.kind
         with self._lock:
-            self._note(entry, accounts, news)
+            self._enter(entry, accounts, news)
         self._changes.tell(session.id, Topic.JOBS)
 
     def _show(self, entry: Entry, session: Session, news: Preview) -> None:
@@ -239,7 +239,7 @@ class Rendering:
             )
         self._changes.tell(session.id, Topic.PREVIEWS)
 
-    def _note(self, entry: Entry, accounts: Accounts, news: News) -> None:
+    def _enter(self, entry: Entry, accounts: Accounts, news: News) -> None:
         message = entry.message
         match news:
             case Progress():

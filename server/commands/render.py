@@ -50,7 +50,7 @@ def render_clip(order: RenderOrder) -> None:
     """Renders, writes the result and says what was done."""
     _check_folder(order.out.parent)
     check_output(order.out, overwrite=order.overwrite, sources=order.files)
-    with ProgressDisplay() as display, closing(open_source(order.clip, display.note)) as source:
+    with ProgressDisplay() as display, closing(open_source(order.clip, display.notice)) as source:
         _check_frames(source.clip.frame_range, order)
         frames = order.frames or source.clip.frame_range
         display.show("Connecting to the render server")
@@ -77,7 +77,7 @@ def _opened_mask(
     if order.mask is None:
         yield None
         return
-    with closing(open_mask(order.mask, clip, display.note)) as mask:
+    with closing(open_mask(order.mask, clip, display.notice)) as mask:
         mask.check(frames)
         yield mask
 
@@ -204,7 +204,7 @@ def _write(
     """Writes the result; returns how many of its frames are the source."""
     sources, began = 0, time.monotonic()
     comment = comment_of(order.clip, frames, (key.index for key in session.key_frames))
-    opened = open_writer(order.out, source.clip, frames, order.clip, display.note, comment)
+    opened = open_writer(order.out, source.clip, frames, order.clip, display.notice, comment)
     with closing(opened) as writer:
         for done, index in enumerate(frames.indices):
             left = (len(frames) - done) * _writing_pace(source.clip, done, began)
