@@ -174,12 +174,13 @@ def prepared_session(
     settings.keys.key_interval = key_list.key_interval
     settings.translation.painter = painter
     settings.translation.prompt = prompt
-    session = client.update_settings(session.id, settings)
+    changed = ("keys.key_interval", "translation.painter", "translation.prompt")
+    session = client.update_settings(session.id, settings, changed)
     if not key_list.by_hand:
         return session
     hand = Placement.PLACEMENT_HAND
     keys = [KeyFrame(index=index, placement=hand) for index in key_list.by_hand]
-    return client.set_key_frames(session.id, keys)
+    return client.set_key_frames(session, keys)
 
 
 def finished_job(client: Client, session: Session) -> Job:

@@ -270,12 +270,20 @@ class Connection(QObject):
         try:
             answer = edit.send(self.sessions, session)
         except grpc.RpcError as error:
-            if code_of(error) in GONE_CODES:
+            code = code_of(error)
+            if code in GONE_CODES:
                 raise
+            if code is grpc.StatusCode.ABORTED:  # Somebody else was quicker.
+                self._make_edit(number, edit, self._ask_session(session.id))
+                return
             self.post(partial(self.edit_refused.emit, number, sentence_of(error)))
         else:
             self._know(answer)
             self.post(partial(self.edit_made.emit, number, answer.revision))
+
+    def _ask_session(self, session_id: str) -> pb.Session:
+        request = pb.GetSessionRequest(session_id=session_id)
+        return self.sessions.GetSession(request, timeout=CALL_SECONDS).session
 
     def _start_job(self, request: render_pb2.StartJobRequest, session: pb.Session) -> None:
         request.session_id = session.id

@@ -103,15 +103,21 @@ class Client:
             request = session_pb2.ListSessionsRequest()
             return self._sessions.ListSessions(request, timeout=CALL_SECONDS).sessions
 
-    def update_settings(self, session_id: str, settings: Settings) -> Session:
-        """Replaces the settings of a session."""
-        request = session_pb2.UpdateSettingsRequest(session_id=session_id, settings=settings)
+    def update_settings(
+        self, session_id: str, settings: Settings, changed: Iterable[str]
+    ) -> Session:
+        """Changes those settings of a session, named as "translation.prompt"."""
+        request = session_pb2.UpdateSettingsRequest(
+            session_id=session_id, settings=settings, changed=session_pb2.FieldNames(paths=changed)
+        )
         with _plain_errors():
             return self._sessions.UpdateSettings(request, timeout=CALL_SECONDS).session
 
-    def set_key_frames(self, session_id: str, key_frames: Iterable[KeyFrame]) -> Session:
-        """Replaces all key frames of a session."""
-        request = session_pb2.SetKeyFramesRequest(session_id=session_id, key_frames=key_frames)
+    def set_key_frames(self, session: Session, key_frames: Iterable[KeyFrame]) -> Session:
+        """Replaces all key frames of a session, which nobody may have changed since."""
+        request = session_pb2.SetKeyFramesRequest(
+            session_id=session.id, key_frames=key_frames, if_revision=session.revision
+        )
         with _plain_errors():
             return self._sessions.SetKeyFrames(request, timeout=CALL_SECONDS).session
 

@@ -1,7 +1,9 @@
 """Messages to the types of the engine and back."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1.frame_pb2 import FrameRange as FrameRangeMessage
 from inbetween.v1.frame_pb2 import FrameSize as FrameSizeMessage
 from inbetween.v1.frame_pb2 import Rational
@@ -23,6 +25,8 @@ from server.settings import check_setting, check_text, settings_message, setting
 from server.state import PlacedKeyFrame, SessionState
 
 LONGEST_CLIP_FRAMES = 1_000_000
+EDITABLE = (*OWN_SETTINGS, "prompt_addition", "chosen_take", "anchor", "placement")
+"""The fields of a key frame that an edit can change."""
 
 
 def frame_range_of(message: FrameRangeMessage) -> FrameRange:
@@ -97,6 +101,29 @@ def key_frame_of(message: KeyFrameMessage) -> KeyFrame:
         anchor=message.anchor,
         **own,
     )
+
+
+def changed_key_frame(
+    placed: PlacedKeyFrame, message: KeyFrameMessage, changed: Sequence[str]
+) -> PlacedKeyFrame:
+    """The key frame with the fields named in `changed` as the message has them. That makes it the
+    editor's, unless its placement is among them and it sets nothing for itself any more.
+
+    Raises InvalidValueError for a field that cannot be changed, and as `key_frame_of`.
+    """
+    for name in changed:
+        if name not in EDITABLE:
+            raise InvalidValueError(
+                f'"{name}" of key frame {placed.index} cannot be changed: choose '
+                f"{', '.join(EDITABLE)}."
+            )
+    merged = key_frame_message(placed)
+    FieldMask(paths=changed).MergeMessage(message, merged)
+    key = key_frame_of(merged)
+    if "placement" not in changed:
+        return placed.edited(key)
+    automatic = merged.placement == Placement.PLACEMENT_AUTOMATIC
+    return PlacedKeyFrame(key, automatic and key == KeyFrame(key.index))
 
 
 def placed_key_frame_of(message: KeyFrameMessage) -> PlacedKeyFrame:

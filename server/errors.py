@@ -41,6 +41,10 @@ class NotPossibleNowError(InbetweenError):
     """A call that is right, but not in the state that things are in."""
 
 
+class ChangedMeanwhileError(InbetweenError):
+    """A change of something that somebody else has changed since the caller saw it."""
+
+
 class ForbiddenPathError(InbetweenError):
     """A path outside the folders that this server may read."""
 
@@ -60,6 +64,7 @@ STATUS_OF: Mapping[type[InbetweenError], tuple[int, str]] = MappingProxyType(
         CancelledError: (code_pb2.CANCELLED, "CANCELLED"),
         AlreadyExistsError: (code_pb2.ALREADY_EXISTS, "ALREADY_EXISTS"),
         NotPossibleNowError: (code_pb2.FAILED_PRECONDITION, "NOT_POSSIBLE_NOW"),
+        ChangedMeanwhileError: (code_pb2.ABORTED, "CHANGED_MEANWHILE"),
         ForbiddenPathError: (code_pb2.PERMISSION_DENIED, "FORBIDDEN_PATH"),
         BusyError: (code_pb2.RESOURCE_EXHAUSTED, "BUSY"),
         UnexpectedError: (code_pb2.INTERNAL, "UNEXPECTED"),

@@ -2,9 +2,7 @@
 
 import hashlib
 import threading
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,28 +12,22 @@ from engine.errors import (
     InbetweenError,
     InvalidValueError,
     NotFoundError,
-    UnreadableMediaError,
 )
-from engine.media.color import from_painting_space, to_painting_space
-from engine.media.picture import fit_picture, read_picture
-from engine.media.source import FrameSource
+from engine.media.color import from_painting_space
 from engine.plan import Paint, Plan, SourceFacts, address_of
-from engine.types import Alpha, Clip, Frame, FrameRange, Precision
+from engine.types import Alpha, Clip, FloatArray, Frame, FrameRange, Precision
 from server import state as rules
-from server.calls.import_painting import Painting
 from server.changes import Changes, Topic
 from server.convert import session_message
 from server.database import Database
 from server.frames import ReceivedFrame
-from server.pictures import check_size
 from server.planning import PlanInputs, make_lenient_plan, needed_for
 from server.records import DeliveredFrame, FrameKind, HostFrame, TakeRecord
+from server.results import Results, imported_take, painted_take
 from server.session_folder import SessionFolder, versions, write_json
+from server.source_frames import Digests, SourceFrames, media_identity
 from server.state import Rule, SessionState
 from server.work.tasks import HostFrames, MediaFile
-
-Digests = Mapping[int, str]
-"""Source frame to what identifies its pixels."""
 
 
 class Session:
@@ -58,12 +50,9 @@ class Session:
         self._changes = changes
         self._lock = threading.RLock()
         self._arrival = threading.Lock()
-        self._source: FrameSource | None = None
-        self._digests: Digests | None = None
+        self._sources = SourceFrames(state.id, folder, database, self._lock)
+        self._results = Results(state.id, folder, database, self._lock)
         self._plan: Plan | None = None
-        self._host_frames = database.host_frames(state.id)
-        self._sequence = database.sequence(state.id)
-        self._takes = {take.address: take for take in database.takes(state.id)}
         self._examined: set[int] = set()
         self._deleted = False
 
@@ -74,14 +63,12 @@ class Session:
     @property
     def sequence(self) -> Mapping[int, DeliveredFrame]:
         """What the finished sequence holds."""
-        with self._lock:
-            return dict(self._sequence)
+        return self._results.sequence
 
     @property
     def takes(self) -> tuple[TakeRecord, ...]:
         """In the order of their making."""
-        with self._lock:
-            return tuple(self._takes.values())
+        return self._results.takes
 
     def edit(self, rule: Rule) -> SessionState:
         """Applies a rule; where it changes what is rendered, that is a new revision."""
@@ -107,8 +94,8 @@ class Session:
 
     def move_key_frame(self, from_index: int, to_index: int) -> SessionState:
         with self._lock:
-            shown = self._state.key_frame_at(from_index).key_frame.take
-            painted = shown is not None and self._takes[shown].imported
+            shown = self._results.take(self._state.key_frame_at(from_index).key_frame.take)
+            painted = shown is not None and shown.imported
             return self.edit(
                 lambda state: rules.move_key_frame(
                     state, from_index, to_index, shows_painting=painted
@@ -120,10 +107,7 @@ class Session:
     def digests(self) -> Digests:
         """Raises NotFoundError or UnreadableMediaError where the clip's file is gone."""
         with self._lock:
-            if self._digests is None:
-                with closing(self.worker_source().open()) as source:
-                    self._digests = digests_of(source, self._present())
-            return self._digests
+            return self._sources.digests(self._state)
 
     def refresh_media(self) -> None:
         """Looks at the clip's file again: another one may have its name by now.
@@ -132,15 +116,12 @@ class Session:
         """
         if self._state.from_host:
             return
-        with closing(self.worker_source().open()) as source:
-            clip = replace(source.clip, source=self._state.clip.source)
-            check_size(clip.size)
-            digests = digests_of(source, clip.frame_range.indices)
+        clip, digests = self._sources.look(self._state)
         with self._lock:
-            if digests == self._digests and clip == self._state.clip:
+            if self._sources.knows(digests) and clip == self._state.clip:
                 return
-            self.close()
-            self._plan, self._digests = None, digests
+            self._sources.take_over(digests)
+            self._plan = None
             self.edit(lambda state: rules.change_media(state, clip, media_identity(digests)))
 
     def change_host_clip(self, clip: Clip) -> None:
@@ -152,10 +133,7 @@ class Session:
 
     def close(self) -> None:
         """Lets go of the clip's file."""
-        with self._lock:
-            if self._source is not None:
-                self._source.close()
-                self._source = None
+        self._sources.close()
 
     def check_there(self) -> None:
         """Raises NotFoundError once it is deleted."""
@@ -186,19 +164,12 @@ class Session:
         """Raises NotFoundError outside the clip, and for a frame that the host has not sent."""
         self.check_index(index)
         with self._lock:
-            if self._source is None:
-                self._source = self.worker_source().open()
-            source = self._source
+            source = self._sources.opened(self._state)
         return source.read(index)
 
     def worker_source(self) -> MediaFile | HostFrames:
         """How the worker gets the source frames."""
-        with self._lock:
-            state = self._state
-            if not state.from_host:
-                return MediaFile(Path(state.clip.source))
-            space = state.settings.source.color_space
-            return HostFrames(self.folder, state.clip, dict(self._host_frames), space)
+        return self._sources.for_worker(self._state)
 
     def check_index(self, index: int) -> None:
         frames = self._state.clip.frame_range
@@ -210,14 +181,7 @@ class Session:
 
     def missing_sources(self, frames: FrameRange) -> list[int]:
         """The source frames that rendering `frames` needs and the host has not sent."""
-        with self._lock:
-            state = self._state
-            if not state.from_host:
-                return []
-            needed = needed_for(state, frames)
-            if needed is None:
-                return []
-            return [index for index in needed.indices if index not in self._host_frames]
+        return self._sources.missing(self._state, frames)
 
     def receive(self, received: ReceivedFrame) -> None:
         """Keeps a source frame of the host."""
@@ -231,24 +195,18 @@ class Session:
         host_frame = HostFrame(received.digest, received.host_digest, FrameKind.of(frame))
         with self._arrival:  # Files are written one at a time, and nobody else waits for them.
             self.check_there()
-            known = self._host_frames.get(frame.index)
-            if known is None or known.digest != host_frame.digest:
-                self._database.forget_host_frame(self.id, frame.index)
-                self.folder.save_source(frame)
+            is_news = self._sources.save(frame, host_frame)
             with self._lock:
-                if known is None or known.digest != host_frame.digest:
+                if is_news:
                     self._examined -= {frame.index, frame.index + 1}
-                self._database.save_host_frame(self.id, frame.index, host_frame)
-                self._host_frames[frame.index] = host_frame
+                self._sources.enter(frame.index, host_frame)
                 self._replanned(Topic.FRAMES)
 
     def check_host_digest(self, index: int, digest: str) -> None:
         """Where a source frame changed in the host, none of those it sent can be trusted."""
         with self._lock:
-            known = self._host_frames.get(index)
-            if not digest or known is None or known.host_digest == digest:
-                return
-            self._forget_host_frames()
+            if self._sources.has_other(index, digest):
+                self._forget_host_frames()
 
     # Cuts.
 
@@ -262,7 +220,7 @@ class Session:
             compared = [
                 index
                 for index in needed.indices
-                if {index - 1, index} <= self._host_frames.keys() and index not in self._examined
+                if {index - 1, index} <= self._sources.sent and index not in self._examined
             ]
             return sorted({*compared, *(index - 1 for index in compared)})
 
@@ -294,9 +252,8 @@ class Session:
     def is_ready(self, index: int) -> bool:
         """Whether the sequence holds today's picture of that frame."""
         with self._lock:
-            plan, delivered = self.overview(), self._sequence.get(index)
-            address = plan.pictures.get(index) if plan else None
-            return delivered is not None and delivered.address == address
+            plan = self.overview()
+            return self._results.has(index, plan.pictures.get(index) if plan else None)
 
     def overview(self) -> Plan | None:
         """The plan of the whole clip, to tell what is ready; None where its file is gone."""
@@ -323,58 +280,21 @@ class Session:
 
     def add_take(self, paint: Paint) -> None:
         """Enters a painting in the books, once."""
-        settings = paint.settings
-        self._add_take(
-            TakeRecord(
-                address=paint.address,
-                frame=paint.frame,
-                recipe=paint.recipe,
-                painter=settings.painter,
-                prompt=settings.prompt,
-                seed=settings.seed,
-                strength=settings.strength,
-                painted_against=paint.painted_against,
-                made_at=int(time.time()),
-                drift=self.folder.load_drift(paint.address),
-            )
-        )
+        self._add_take(painted_take(paint, self.folder.load_drift(paint.address)))
 
-    def import_painting(self, painting: Painting) -> SessionState:
-        """Makes a picture painted by hand the take of its key frame.
-
-        Raises UnreadableMediaError for a file that is no picture, InvalidValueError where its size
-        is wrong and the rule refuses that.
+    def add_painting(
+        self, index: int, pixels: FloatArray, description: Mapping[str, object]
+    ) -> SessionState:
+        """Makes a picture painted by hand the take of its key frame, which is placed where there is
+        none.
         """
-        index, rule = painting.index, painting.size_rule
-        source = to_painting_space(self.read_source(index))
-        try:
-            picture = read_picture(painting.file)
-        except UnreadableMediaError as error:
-            # The editor knows the file by its own name.
-            raise UnreadableMediaError(
-                str(error).replace(str(painting.file), painting.name)
-            ) from error
-        pixels = fit_picture(picture, source, rule)
         address = address_of(
             "painting", frame=index, pixels=hashlib.blake2b(pixels.tobytes()).hexdigest()
         )
-        description = {"painting": painting.name, "frame": index, "size_rule": rule.value}
         with self._arrival:
             self.check_there()
             self.folder.save_take(address, pixels, Precision.FLOAT, description)
-        take = TakeRecord(
-            address=address,
-            frame=index,
-            recipe=address,
-            painter="painted",
-            prompt="",
-            seed=0,
-            strength=1.0,
-            painted_against=(),
-            made_at=int(time.time()),
-            imported=True,
-        )
-        self._add_take(take)
+        self._add_take(imported_take(index, address))
         return self.edit(lambda state: rules.use_take(state, index, address))
 
     def write_description(self) -> None:
@@ -383,8 +303,8 @@ class Session:
             message = session_message(self._state, str(self.folder.path))
             values = {
                 "session": MessageToDict(message, preserving_proto_field_name=True),
-                "takes": [asdict(take) for take in self._takes.values()],
-                "sequence": {index: asdict(frame) for index, frame in self._sequence.items()},
+                "takes": [asdict(take) for take in self.takes],
+                "sequence": {index: asdict(frame) for index, frame in self.sequence.items()},
                 "source_digests": self.digests(),
                 "versions": versions(),
             }
@@ -392,41 +312,27 @@ class Session:
 
     def accept(self, index: int, delivered: DeliveredFrame) -> None:
         """Puts a finished frame into the sequence."""
-        with self._lock:
-            # The books never tell of a picture that is not there: killed in between, the frame is
-            # delivered again.
-            self._database.forget_delivered(self.id, index)
-            self.folder.accept(index)
-            self._database.save_delivered(self.id, index, delivered)
-            self._sequence[index] = delivered
+        self._results.accept(index, delivered)
         self._changes.tell(self.id, Topic.FRAMES)
 
     def _add_take(self, take: TakeRecord) -> None:
         with self._lock:
             self.check_there()
-            if take.address in self._takes:
+            if not self._results.add(take):
                 return
-            self._database.add_take(self.id, take)
-            self._takes[take.address] = take
             if self._plan is not None and self._plan.takes.get(take.frame) != take.address:
                 self._plan = None  # Others are where the plan has them already.
         self._changes.tell(self.id, Topic.SESSION)
 
     def _forget_host_frames(self) -> None:
-        self._database.forget_host_frames(self.id)
-        self._host_frames.clear()
+        self._sources.forget_sent()
         self._examined.clear()
         self._replanned(Topic.FRAMES)
-
-    def _present(self) -> Sequence[int]:
-        """The source frames that are there."""
-        indices = self._state.clip.frame_range.indices
-        return sorted(self._host_frames.keys() & set(indices)) if self._state.from_host else indices
 
     def _with_known_takes(self, state: SessionState) -> SessionState:
         for placed in state.key_frames:
             take = placed.key_frame.take
-            known = self._takes.get(take) if take else None
+            known = self._results.take(take)
             if take and (known is None or known.frame != placed.index):
                 raise NotFoundError(
                     f'Key frame {placed.index} has no take "{take}": choose one of its own.'
@@ -435,16 +341,5 @@ class Session:
 
     def _replanned(self, *topics: Topic) -> None:
         self._plan = None
-        if self._state.from_host:
-            self._source = self._digests = None
+        self._sources.renew(self._state)
         self._changes.tell(self.id, *topics)
-
-
-def digests_of(source: FrameSource, indices: Iterable[int]) -> Digests:
-    """Those of the frames at `indices`."""
-    return {index: source.digest(index) for index in indices}
-
-
-def media_identity(digests: Digests) -> str:
-    """What tells a clip's file from another one of its name."""
-    return hashlib.blake2b(repr(sorted(digests.items())).encode(), digest_size=16).hexdigest()

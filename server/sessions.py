@@ -22,9 +22,10 @@ from server.convert import host_clip_of
 from server.database import Database
 from server.errors import ForbiddenPathError
 from server.pictures import check_size
-from server.session import Session, digests_of, media_identity
+from server.session import Session
 from server.session_folder import SessionFolder, finish_deletions
 from server.settings import settings_of
+from server.source_frames import digests_of, media_identity
 from server.state import SessionState
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from inbetween.v1.options_pb2 import Setting, setting
 from inbetween.v1.settings_pb2 import Settings
@@ -42,6 +43,27 @@ def settings_message(settings: RenderSettings) -> Settings:
         for field in target.DESCRIPTOR.fields:
             setattr(target, field.name, getattr(getattr(settings, group.name), field.name))
     return message
+
+
+def changed_settings(
+    settings: RenderSettings, message: Settings, changed: Sequence[str]
+) -> RenderSettings:
+    """`settings` with those named in `changed` as the message has them.
+
+    Raises InvalidValueError for a name that no setting has, and as `settings_of`.
+    """
+    for path in changed:
+        if not FieldMask(paths=[path]).IsValidForDescriptor(Settings.DESCRIPTOR):
+            raise InvalidValueError(
+                f'There is no setting "{path}" to change: name it as settings.proto does, for '
+                'example "translation.prompt".'
+            )
+    source, merged = Settings(), settings_message(settings)
+    source.CopyFrom(message)
+    for group, _ in _groups():
+        getattr(source, group.name).SetInParent()  # MergeMessage leaves out what an absent one has.
+    FieldMask(paths=changed).MergeMessage(source, merged, replace_message_field=True)
+    return settings_of(merged)
 
 
 def check_setting(name: str, value: str | float) -> None:

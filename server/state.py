@@ -7,7 +7,7 @@ from engine.errors import InvalidValueError, NotFoundError
 from engine.plan import automatic_key_frames, check_key_frames
 from engine.settings import RenderSettings, SourceSettings
 from engine.types import Clip, KeyFrame
-from server.errors import AlreadyExistsError, NotPossibleNowError
+from server.errors import AlreadyExistsError, ChangedMeanwhileError, NotPossibleNowError
 from server.settings import merge_changes
 
 
@@ -22,6 +22,12 @@ class PlacedKeyFrame:
     @property
     def index(self) -> int:
         return self.key_frame.index
+
+    def edited(self, key_frame: KeyFrame) -> "PlacedKeyFrame":
+        """With what it sets for itself replaced, which makes it the editor's; the same where that
+        changes nothing.
+        """
+        return self if key_frame == self.key_frame else PlacedKeyFrame(key_frame)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,15 @@ class SessionState:
 
 
 Rule = Callable[[SessionState], SessionState]
+
+
+def check_revision(state: SessionState, revision: int) -> None:
+    """Raises ChangedMeanwhileError where the session has another revision."""
+    if state.revision != revision:
+        raise ChangedMeanwhileError(
+            f"The session was changed by somebody else: it is at revision {state.revision}, not "
+            f"{revision}; look at it again, then repeat the change."
+        )
 
 
 def new_session(
@@ -181,10 +196,15 @@ def delete_key_frame(state: SessionState, index: int) -> SessionState:
 
 def edit_key_frame(state: SessionState, key_frame: KeyFrame) -> SessionState:
     """Replaces what the key frame sets for itself, which makes it the editor's."""
-    if state.key_frame_at(key_frame.index).key_frame == key_frame:
-        return state
-    others = delete_key_frame(state, key_frame.index)
-    return add_key_frame(others, key_frame)
+    placed = state.key_frame_at(key_frame.index)
+    return replace_key_frame(state, placed.edited(key_frame))
+
+
+def replace_key_frame(state: SessionState, placed: PlacedKeyFrame) -> SessionState:
+    """Replaces the key frame at its frame, with who placed it."""
+    before = state.key_frame_at(placed.index)
+    kept = [key for key in state.key_frames if key != before]
+    return _with_key_frames(state, [*kept, placed])
 
 
 def use_take(state: SessionState, index: int, take: str) -> SessionState:

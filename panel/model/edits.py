@@ -1,8 +1,11 @@
 """The changes that an editor makes to a session, as values.
 
 An edit knows what the session looks like with it, how it is sent, and what undoes it. It holds
-what it changes only, never the whole session: an edit made while the server was gone meets what
-others did meanwhile, and changes no more than the person did.
+and sends what it changes only, never the whole session: an edit meets what others did meanwhile,
+and changes no more than the person did. So does its undoing.
+
+What the session looks like is what the server makes of the edit, but for what only the server
+knows: takes and states, and the key frames that another key interval places.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +20,8 @@ from inbetween.v1 import session_pb2_grpc, settings_pb2
 Stub = session_pb2_grpc.SessionServiceStub
 Value = str | int | float | bool
 CALL_SECONDS = 30.0
+UNSET_WHERE_EMPTY = frozenset({"prompt_addition", "chosen_take", "anchor"})
+"""Of what a key frame sets for itself: empty or False is the same as not set."""
 PIECE_BYTES = 1 << 20
 
 
@@ -34,15 +39,15 @@ class Edit(ABC):
 
     @abstractmethod
     def undone(self, before: pb.Session) -> "Edit":
-        """The edit that leads back to `before`."""
+        """The edit that takes this one back, made in the session `before`."""
 
     @abstractmethod
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
         """Makes the change on the server, whose latest session is `session`."""
 
+    @abstractmethod
     def is_done(self, session: pb.Session) -> bool:
         """Whether nothing is left to send: true where only the answer to it was lost."""
-        return self.applied_to(session) == session
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,15 @@ class AddKey(Edit):
         return f"Add key frame {self.index}"
 
     def applied_to(self, session: pb.Session) -> pb.Session:
-        if key_at(session, self.index) is not None:
+        if key_at(session, self.index) is not None or not is_inside(session, self.index):
             return session
         return with_keys(session, {self.index: self._key()})
 
-    def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, self.index)
+    def undone(self, before: pb.Session) -> Edit:  # noqa: ARG002
+        return DeleteKey(self.index)
+
+    def is_done(self, session: pb.Session) -> bool:
+        return key_at(session, self.index) is not None
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
         request = pb.AddKeyFrameRequest(session_id=session.id, key_frame=self._key())
@@ -84,7 +92,12 @@ class MoveKey(Edit):
 
     def applied_to(self, session: pb.Session) -> pb.Session:
         key = key_at(session, self.index)
-        if key is None or key_at(session, self.to_index) is not None:
+        if (
+            key is None
+            or key_at(session, self.to_index) is not None
+            or not is_inside(session, self.to_index)
+            or shows_painting(key)
+        ):
             return session
         moved = own_values(key)
         moved.index = self.to_index
@@ -93,7 +106,11 @@ class MoveKey(Edit):
         return with_keys(session, {self.index: None, self.to_index: moved})
 
     def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, self.index, self.to_index)
+        key = key_at(before, self.index) or pb.KeyFrame(index=self.index)
+        return PutBack(key, self.to_index, self.text)
+
+    def is_done(self, session: pb.Session) -> bool:
+        return key_at(session, self.index) is None and key_at(session, self.to_index) is not None
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
         request = pb.MoveKeyFrameRequest(
@@ -118,7 +135,11 @@ class DeleteKey(Edit):
         return with_keys(session, {self.index: None})
 
     def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, self.index)
+        key = key_at(before, self.index)
+        return self if key is None else PutBack(key, None, self.text)
+
+    def is_done(self, session: pb.Session) -> bool:
+        return key_at(session, self.index) is None
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
         request = pb.DeleteKeyFrameRequest(session_id=session.id, index=self.index)
@@ -126,8 +147,53 @@ class DeleteKey(Edit):
 
 
 @dataclass(frozen=True)
+class PutBack(Edit):
+    """Brings a key frame back that was moved or deleted, where its frame has none by now."""
+
+    key: pb.KeyFrame
+    """As it was there."""
+    moved_to: int | None
+    """None: it was deleted."""
+    text_: str
+
+    @property
+    def text(self) -> str:
+        return self.text_
+
+    def applied_to(self, session: pb.Session) -> pb.Session:
+        if key_at(session, self.key.index) is not None:
+            return session
+        if self.moved_to is None:
+            return with_keys(session, {self.key.index: self.key})
+        moved = key_at(session, self.moved_to)
+        if moved is None:
+            return session
+        back = own_values(moved)  # with what was changed of it since
+        back.index = self.key.index
+        set_field(back, "chosen_take", value_set(self.key, "chosen_take"))
+        place(back, self.key.placement)
+        return with_keys(session, {self.moved_to: None, self.key.index: back})
+
+    def undone(self, before: pb.Session) -> Edit:  # noqa: ARG002
+        index = self.key.index
+        return DeleteKey(index) if self.moved_to is None else MoveKey(index, self.moved_to)
+
+    def is_done(self, session: pb.Session) -> bool:
+        return self.applied_to(session) == session
+
+    def send(self, stub: Stub, session: pb.Session) -> pb.Session:
+        keys = [own_values(key) for key in self.applied_to(session).key_frames]
+        request = pb.SetKeyFramesRequest(
+            session_id=session.id, key_frames=keys, if_revision=session.revision
+        )
+        return stub.SetKeyFrames(request, timeout=CALL_SECONDS).session
+
+
+@dataclass(frozen=True)
 class ChangeKey(Edit):
-    """Changes what a key frame sets for itself; None: as the clip."""
+    """Changes what a key frame sets for itself; None: as the clip. That makes it the editor's,
+    unless its placement is among the changes.
+    """
 
     index: int
     changes: tuple[tuple[str, Value | None], ...]
@@ -141,55 +207,36 @@ class ChangeKey(Edit):
         key = key_at(session, self.index)
         if key is None:
             return session
-        return with_keys(session, {self.index: self._changed(key)})
+        changed = pb.KeyFrame()
+        changed.CopyFrom(key)
+        self._change(changed)
+        if changed != key:
+            is_given = "placement" in dict(self.changes)
+            place(changed, changed.placement if is_given else pb.PLACEMENT_HAND)
+        return with_keys(session, {self.index: changed})
 
     def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, self.index)
+        key = key_at(before, self.index) or pb.KeyFrame()
+        names = [name for name, _ in self.changes if name != "placement"]
+        earlier = [(name, value_set(key, name)) for name in names]
+        return ChangeKey(self.index, (*earlier, ("placement", key.placement)), self.text)
+
+    def is_done(self, session: pb.Session) -> bool:
+        return key_at(session, self.index) is not None and self.applied_to(session) == session
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
-        key = key_at(session, self.index) or pb.KeyFrame(index=self.index)
+        key = pb.KeyFrame(index=self.index)
+        self._change(key)
         request = pb.EditKeyFrameRequest(
-            session_id=session.id, key_frame=own_values(self._changed(key))
+            session_id=session.id,
+            key_frame=key,
+            changed=pb.FieldNames(paths=[name for name, _ in self.changes]),
         )
         return stub.EditKeyFrame(request, timeout=CALL_SECONDS).session
 
-    def _changed(self, key: pb.KeyFrame) -> pb.KeyFrame:
-        changed = pb.KeyFrame()
-        changed.CopyFrom(key)
+    def _change(self, key: pb.KeyFrame) -> None:
         for name, value in self.changes:
-            set_field(changed, name, value)
-        return changed
-
-
-@dataclass(frozen=True)
-class SetKeys(Edit):
-    """Makes a few frames hold the key frames they held before: what undoes the other edits."""
-
-    keys: tuple[tuple[int, pb.KeyFrame | None], ...]
-    text_: str
-
-    @classmethod
-    def as_in(cls, session: pb.Session, text: str, *indices: int) -> "SetKeys":
-        return cls(tuple((index, key_at(session, index)) for index in indices), text)
-
-    @property
-    def text(self) -> str:
-        return self.text_
-
-    def applied_to(self, session: pb.Session) -> pb.Session:
-        return with_keys(session, dict(self.keys))
-
-    def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, *(index for index, _ in self.keys))
-
-    def is_done(self, session: pb.Session) -> bool:
-        wanted = [own_values(key) for key in self.applied_to(session).key_frames]
-        return wanted == [own_values(key) for key in session.key_frames]
-
-    def send(self, stub: Stub, session: pb.Session) -> pb.Session:
-        keys = [own_values(key) for key in self.applied_to(session).key_frames]
-        request = pb.SetKeyFramesRequest(session_id=session.id, key_frames=keys)
-        return stub.SetKeyFrames(request, timeout=CALL_SECONDS).session
+            set_field(key, name, (value or None) if name in UNSET_WHERE_EMPTY else value)
 
 
 @dataclass(frozen=True)
@@ -208,7 +255,7 @@ class ChangeSetting(Edit):
     def applied_to(self, session: pb.Session) -> pb.Session:
         changed = pb.Session()
         changed.CopyFrom(session)
-        set_field(getattr(changed.settings, self.group), self.name, self.value)
+        self._set(changed.settings)
         return changed
 
     def undone(self, before: pb.Session) -> Edit:
@@ -216,14 +263,17 @@ class ChangeSetting(Edit):
         return ChangeSetting(self.group, self.name, value, self.label)
 
     def is_done(self, session: pb.Session) -> bool:
-        return self._settings(session) == session.settings
+        return self.applied_to(session) == session
 
     def send(self, stub: Stub, session: pb.Session) -> pb.Session:
-        request = pb.UpdateSettingsRequest(session_id=session.id, settings=self._settings(session))
+        request = pb.UpdateSettingsRequest(
+            session_id=session.id, changed=pb.FieldNames(paths=[f"{self.group}.{self.name}"])
+        )
+        self._set(request.settings)
         return stub.UpdateSettings(request, timeout=CALL_SECONDS).session
 
-    def _settings(self, session: pb.Session) -> settings_pb2.Settings:
-        return self.applied_to(session).settings
+    def _set(self, settings: settings_pb2.Settings) -> None:
+        set_field(getattr(settings, self.group), self.name, self.value)
 
 
 @dataclass(frozen=True)
@@ -240,10 +290,19 @@ class ImportPainting(Edit):
         return f"Import painting for key frame {self.index}"
 
     def applied_to(self, session: pb.Session) -> pb.Session:
-        return AddKey(self.index).applied_to(session)
+        key = key_at(session, self.index)
+        if key is None:
+            return AddKey(self.index).applied_to(session)
+        painted = pb.KeyFrame()
+        painted.CopyFrom(key)
+        painted.placement = pb.PLACEMENT_HAND
+        return with_keys(session, {self.index: painted})
 
     def undone(self, before: pb.Session) -> Edit:
-        return SetKeys.as_in(before, self.text, self.index)
+        key = key_at(before, self.index)
+        if key is None:
+            return DeleteKey(self.index)
+        return ChangeKey(self.index, (("chosen_take", None),), self.text).undone(before)
 
     def is_done(self, session: pb.Session) -> bool:  # noqa: ARG002
         return False  # sending the same picture twice makes the same take
@@ -268,6 +327,22 @@ class ImportPainting(Edit):
 def key_at(session: pb.Session, index: int) -> pb.KeyFrame | None:
     """The key frame at this source frame."""
     return next((key for key in session.key_frames if key.index == index), None)
+
+
+def is_inside(session: pb.Session, index: int) -> bool:
+    """Whether the clip has this source frame."""
+    return session.clip.range.first <= index <= session.clip.range.last
+
+
+def shows_painting(key: pb.KeyFrame) -> bool:
+    """Whether the chosen take was painted by hand."""
+    return any(take.painter == "painted" and take.address == key.chosen_take for take in key.takes)
+
+
+def place(key: pb.KeyFrame, placement: pb.Placement.ValueType) -> None:
+    """Says who placed a key frame: the editor did where it sets anything for itself."""
+    sets_nothing = own_values(key) == pb.KeyFrame(index=key.index, placement=key.placement)
+    key.placement = placement if sets_nothing else pb.PLACEMENT_HAND
 
 
 def own_values(key: pb.KeyFrame) -> pb.KeyFrame:

@@ -9,9 +9,11 @@ from pathlib import Path
 from inbetween.v1.session_pb2 import ImportPaintingRequest, PaintingDescription
 from inbetween.v1.session_pb2 import SizeRule as SizeRuleMessage
 
-from engine.errors import InvalidValueError
+from engine.errors import InvalidValueError, UnreadableMediaError
+from engine.media.color import to_painting_space
 from engine.media.files import storage_errors
-from engine.media.picture import PICTURE_SUFFIXES, SizeRule
+from engine.media.picture import PICTURE_SUFFIXES, SizeRule, fit_picture, read_picture
+from server.session import Session
 
 LARGEST_FILE_BYTES = 512 << 20
 
@@ -56,6 +58,27 @@ def received_painting(parts: Iterator[ImportPaintingRequest]) -> Iterator[Painti
             description.file_name,
             SIZE_RULE_OF[description.size_rule],
         )
+
+
+def import_painting(session: Session, painting: Painting) -> None:
+    """Makes it the take of its key frame.
+
+    Raises UnreadableMediaError for a file that is no picture, InvalidValueError where its size is
+    wrong and the rule refuses that.
+    """
+    source = to_painting_space(session.read_source(painting.index))
+    try:
+        picture = read_picture(painting.file)
+    except UnreadableMediaError as error:
+        # The editor knows the file by its own name.
+        raise UnreadableMediaError(str(error).replace(str(painting.file), painting.name)) from error
+    pixels = fit_picture(picture, source, painting.size_rule)
+    description = {
+        "painting": painting.name,
+        "frame": painting.index,
+        "size_rule": painting.size_rule.value,
+    }
+    session.add_painting(painting.index, pixels, description)
 
 
 def _write(file: Path, parts: Iterator[ImportPaintingRequest]) -> None:

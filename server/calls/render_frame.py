@@ -22,7 +22,8 @@ from server.changes import Changes
 from server.convert import frame_size_of
 from server.errors import NotPossibleNowError
 from server.frames import ALPHA_OF, check_pixel_type, frame_pieces, received_frames
-from server.jobs import ACTIVE, Jobs
+from server.job_run import ACTIVE
+from server.jobs import Jobs
 from server.pictures import resized
 from server.planning import shot_has_key_frame
 from server.sessions import Sessions

@@ -19,17 +19,18 @@ from engine.system import usable_cores
 from engine.translation.painters import describe_painters
 from engine.translation.words.vocabulary import Look
 from server import state as rules
+from server.calls.edits import key_frame_rule, key_frames_rule, settings_rule
 from server.calls.estimate_cost import estimate_cost
-from server.calls.import_painting import received_painting
+from server.calls.import_painting import import_painting, received_painting
 from server.calls.read_frame import read_frame
 from server.calls.render_frame import FrameRendering, receive_source_frames
 from server.calls.upkeep import clean_sessions, delete_session, measure_sessions
 from server.calls.watch import watch
 from server.changes import Changes
-from server.convert import key_frame_of, placed_key_frame_of, range_asked, session_message
-from server.jobs import ACTIVE, Jobs
+from server.convert import key_frame_of, range_asked, session_message
+from server.job_run import ACTIVE
+from server.jobs import Jobs
 from server.sessions import Sessions
-from server.settings import settings_of
 from server.views import frame_runs, frame_states, session_view
 
 # ruff: noqa: ARG002, N802 - the methods' names and arguments are the contract's
@@ -69,8 +70,8 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     def UpdateSettings(
         self, request: session_pb2.UpdateSettingsRequest, context: grpc.ServicerContext
     ) -> session_pb2.UpdateSettingsResponse:
-        session, settings = self._sessions.get(request.session_id), settings_of(request.settings)
-        session.edit(lambda state: rules.change_settings(state, settings))
+        session = self._sessions.get(request.session_id)
+        session.edit(settings_rule(request))
         return session_pb2.UpdateSettingsResponse(session=session_view(session))
 
     def AddKeyFrame(
@@ -97,15 +98,13 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     def EditKeyFrame(
         self, request: session_pb2.EditKeyFrameRequest, context: grpc.ServicerContext
     ) -> session_pb2.EditKeyFrameResponse:
-        key = key_frame_of(request.key_frame)
-        view = self._edited(request.session_id, lambda state: rules.edit_key_frame(state, key))
+        view = self._edited(request.session_id, key_frame_rule(request))
         return session_pb2.EditKeyFrameResponse(session=view)
 
     def SetKeyFrames(
         self, request: session_pb2.SetKeyFramesRequest, context: grpc.ServicerContext
     ) -> session_pb2.SetKeyFramesResponse:
-        keys = [placed_key_frame_of(key) for key in request.key_frames]
-        view = self._edited(request.session_id, lambda state: rules.set_key_frames(state, keys))
+        view = self._edited(request.session_id, key_frames_rule(request))
         return session_pb2.SetKeyFramesResponse(session=view)
 
     def ImportPainting(
@@ -115,7 +114,7 @@ class SessionService(session_pb2_grpc.SessionServiceServicer):
     ) -> session_pb2.ImportPaintingResponse:
         with received_painting(request_iterator) as painting:
             session = self._sessions.get(painting.session_id)
-            session.import_painting(painting)
+            import_painting(session, painting)
         return session_pb2.ImportPaintingResponse(session=session_view(session))
 
     def Watch(

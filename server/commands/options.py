@@ -149,7 +149,7 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
     """
     changed = Settings()
     changed.CopyFrom(settings)
-    chosen = [field for field in setting_fields() if given.get(field.name) is not None]
+    chosen = _chosen(given)
     for field in chosen:
         _set(changed, field, given[field.name])
     for field in chosen:
@@ -159,6 +159,15 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
         if given[field.name] != "":
             check_use(field.name, translation, field.option)
     return changed
+
+
+def setting_paths(given: Mapping[str, Value | None]) -> list[str]:
+    """The names of the settings that were given, as UpdateSettings takes them."""
+    return [f"{field.group}.{field.name}" for field in _chosen(given)]
+
+
+def _chosen(given: Mapping[str, Value | None]) -> list[SettingField]:
+    return [field for field in setting_fields() if given.get(field.name) is not None]
 
 
 def _set(settings: Settings, field: SettingField, value: Value | None) -> None:

@@ -78,7 +78,7 @@ class ProgressDisplay:
             line = ", ".join(part for part in (doing, share, detail) if part)
             self._console.print(line, soft_wrap=True)
 
-    def note(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Something the editor should know, said once."""
         if text not in self._notices:
             self._notices.add(text)
@@ -87,7 +87,7 @@ class ProgressDisplay:
     def job(self, job: Job, then_seconds: float = 0.0) -> None:
         """Where a job stands, after which something follows that takes so long."""
         for notice in job.notices:
-            self.note(notice)
+            self.notice(notice)
         if job.seconds_left > 0 and job.fraction < 1:
             job_seconds = job.seconds_left / (1 - job.fraction)
             self._job_share = job_seconds / (job_seconds + then_seconds)

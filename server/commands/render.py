@@ -34,7 +34,7 @@ from engine.wording import plural
 from server.calls.import_painting import SIZE_RULE_OF
 from server.client import Answer, Client, connect
 from server.commands.key_options import OwnValues, check_own_values, with_own_values
-from server.commands.options import apply_options
+from server.commands.options import apply_options, setting_paths
 from server.commands.order import RenderOrder
 from server.commands.origin import comment_of
 from server.commands.progress import STAGES, ProgressDisplay, left_text
@@ -50,7 +50,7 @@ def render_clip(order: RenderOrder) -> None:
     """Renders, writes the result and says what was done."""
     _check_folder(order.out.parent)
     check_output(order.out, overwrite=order.overwrite, sources=order.files)
-    with ProgressDisplay() as display, closing(open_source(order.clip, display.note)) as source:
+    with ProgressDisplay() as display, closing(open_source(order.clip, display.notice)) as source:
         _check_frames(source.clip.frame_range, order)
         frames = order.frames or source.clip.frame_range
         display.show("Connecting to the render server")
@@ -77,7 +77,7 @@ def _opened_mask(
     if order.mask is None:
         yield None
         return
-    with closing(open_mask(order.mask, clip, display.note)) as mask:
+    with closing(open_mask(order.mask, clip, display.notice)) as mask:
         mask.check(frames)
         yield mask
 
@@ -93,7 +93,7 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
     flow_recipe_of(wanted.propagation)  # Likewise.
     check_own_values(order.own_values, wanted.translation)
     if settings != session.settings:
-        session = client.update_settings(session.id, settings)
+        session = client.update_settings(session.id, settings, setting_paths(order.settings))
     if order.keys is not None:
         wanted_keys = {*order.keys, *order.own_values, *order.paintings}
         session = _replace_keys(client, session, wanted_keys)
@@ -138,7 +138,7 @@ def _replace_keys(client: Client, session: Session, wanted: Set[int]) -> Session
         return session
     placed = [by_hand.get(index, KeyFrame(index=index, placement=HAND)) for index in wanted]
     placed += [key for key in automatic if key.index not in wanted]
-    return client.set_key_frames(session.id, placed)
+    return client.set_key_frames(session, placed)
 
 
 def _set_own_values(
@@ -151,7 +151,7 @@ def _set_own_values(
         keys[index] = with_own_values(key, values)
     if list(keys.values()) == list(session.key_frames):
         return session
-    return client.set_key_frames(session.id, keys.values())
+    return client.set_key_frames(session, keys.values())
 
 
 def _run(
@@ -204,7 +204,7 @@ def _write(
     """Writes the result; returns how many of its frames are the source."""
     sources, began = 0, time.monotonic()
     comment = comment_of(order.clip, frames, (key.index for key in session.key_frames))
-    opened = open_writer(order.out, source.clip, frames, order.clip, display.note, comment)
+    opened = open_writer(order.out, source.clip, frames, order.clip, display.notice, comment)
     with closing(opened) as writer:
         for done, index in enumerate(frames.indices):
             left = (len(frames) - done) * _writing_pace(source.clip, done, began)

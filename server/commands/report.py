@@ -95,14 +95,14 @@ def report(order: ReportOrder) -> None:
     measured: list[FrameFigures] = []
     with (
         ProgressDisplay() as display,
-        closing(open_source(order.result, display.note)) as result,
-        closing(open_source(_source(order), display.note)) as source,
+        closing(open_source(order.result, display.notice)) as result,
+        closing(open_source(_source(order), display.notice)) as source,
     ):
         frames = _frames(order, result, source)
         check_key_frames(frames, asked.keys or ())
         embeddings, clip_model = _embeddings(order, display)
         if not any(key in frames for key in keys):
-            display.note("No key frames are known, which Key-MSE needs: name them by --keys.")
+            display.notice("No key frames are known, which Key-MSE needs: name them by --keys.")
         offset = result.clip.frame_range.first - frames.first if _is_movie(order.result) else 0
         pairs = _pairs(result, source, frames, offset)
         try:
@@ -191,7 +191,7 @@ def _pairs(
 def _embeddings(
     order: ReportOrder, display: ProgressDisplay
 ) -> tuple[Embeddings | None, str | None]:
-    """What CLIP sees, and which CLIP; a note where there is none and none was asked for."""
+    """What CLIP sees, and which CLIP; a notice where there is none and none was asked for."""
     display.show("Loading CLIP")
     name = order.clip_model or USUAL_CLIP
     try:
@@ -199,14 +199,14 @@ def _embeddings(
     except ModelUnavailableError:
         if order.clip_model:
             raise
-        display.note(
+        display.notice(
             "Fram-Acc and Tem-Con are left out, because CLIP is not on this machine: "
             f"--clip-model {USUAL_CLIP} downloads it once (1.7 GB), --clip-model FOLDER uses one "
             "that you have."
         )
         return None, None
     if not order.prompt:
-        display.note("Fram-Acc is left out: it needs --prompt and --source-prompt.")
+        display.notice("Fram-Acc is left out: it needs --prompt and --source-prompt.")
         return Embeddings(model.picture), name
     return (
         Embeddings(model.picture, model.words(order.prompt), model.words(order.source_prompt)),

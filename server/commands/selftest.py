@@ -69,7 +69,7 @@ class Watcher:
             self.seconds[type(step)].append(seconds)
 
     def notice(self, text: str) -> None:
-        self.display.note(text)
+        self.display.notice(text)
 
     def check_cancelled(self) -> None:
         """Ctrl-C ends the process."""
@@ -273,7 +273,7 @@ def _source(clip: Path | None, size: FrameSize | None, display: ProgressDisplay)
         return MovingScene(size or usual, KEYS[-1] + 1)
     if size is not None:
         raise InvalidValueError("--size is for the made-up clip: leave out --size or --clip.")
-    return open_source(clip, display.note)
+    return open_source(clip, display.notice)
 
 
 def _kernels(device: str) -> Kernels:

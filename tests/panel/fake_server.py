@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1 import frame_pb2, render_pb2, render_pb2_grpc, session_pb2_grpc
 from inbetween.v1 import session_pb2 as pb
 
@@ -134,18 +135,26 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
         session = self.change_keys(list(self.session.key_frames))
         return pb.MoveKeyFrameResponse(session=session)
 
+    def GetSession(self, request: Any, context: Any) -> pb.GetSessionResponse:  # noqa: N802
+        self.requests.append(request)
+        return pb.GetSessionResponse(session=self.session)
+
     def SetKeyFrames(self, request: Any, context: Any) -> pb.SetKeyFramesResponse:  # noqa: N802
         self.requests.append(request)
+        if request.if_revision != self.session.revision:
+            context.abort(grpc.StatusCode.ABORTED, "somebody else was quicker")
         return pb.SetKeyFramesResponse(session=self.change_keys(list(request.key_frames)))
 
     def EditKeyFrame(self, request: Any, context: Any) -> pb.EditKeyFrameResponse:  # noqa: N802
         self.requests.append(request)
-        others = [key for key in self.session.key_frames if key.index != request.key_frame.index]
-        return pb.EditKeyFrameResponse(session=self.change_keys([*others, request.key_frame]))
+        keys = list(self.session.key_frames)
+        edited = next(key for key in keys if key.index == request.key_frame.index)
+        FieldMask(paths=request.changed.paths).MergeMessage(request.key_frame, edited)
+        return pb.EditKeyFrameResponse(session=self.change_keys(keys))
 
     def UpdateSettings(self, request: Any, context: Any) -> pb.UpdateSettingsResponse:  # noqa: N802
         self.requests.append(request)
-        self.session.settings.CopyFrom(request.settings)
+        FieldMask(paths=request.changed.paths).MergeMessage(request.settings, self.session.settings)
         return pb.UpdateSettingsResponse(session=self._revised())
 
     def Watch(self, request: Any, context: Any) -> Iterator[pb.WatchResponse]:  # noqa: N802

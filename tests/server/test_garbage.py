@@ -27,6 +27,7 @@ HARMLESS = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.ABORTED,
 }
 UNDECODABLE = "Exception deserializing request!"
 

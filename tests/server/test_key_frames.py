@@ -24,6 +24,9 @@ from inbetween.v1.session_pb2 import (
 )
 from inbetween.v1.settings_pb2 import KeySettings, Settings
 
+from engine.errors import InbetweenError
+from server.client import Client
+from server.serving import RunningServer
 from tests.server.conftest import Caller
 
 EVERY_FOUR = Settings(keys=KeySettings(key_interval=4))
@@ -240,3 +243,20 @@ def test_a_damaged_painting_is_refused(caller: Caller, tiny_clip: Path, file: by
         import_painting(caller, session, 4, file)
     assert refusal.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert str(refusal.value.details()).startswith("mine.png is")
+
+
+def test_a_client_that_has_not_seen_a_change_keeps_it_or_is_refused(
+    render_server: RunningServer, caller: Caller, tiny_clip: Path
+) -> None:
+    seen = caller.open(tiny_clip, keys=[1])
+    add = AddKeyFrameRequest(session_id=seen.id, key_frame=KeyFrame(index=5))
+    caller.sessions.AddKeyFrame(add)
+    seen.settings.translation.prompt = "frost"
+    with grpc.insecure_channel(render_server.address) as channel:
+        client = Client(channel)
+        changed = client.update_settings(seen.id, seen.settings, ["translation.prompt"])
+        assert changed.settings.translation.prompt == "frost"
+        with pytest.raises(InbetweenError, match="changed by somebody else: it is at revision"):
+            client.set_key_frames(seen, [KeyFrame(index=2)])
+        assert by_hand(client.session(seen.id).session) == [1, 5]
+        assert by_hand(client.set_key_frames(changed, [KeyFrame(index=2)])) == [2]
