@@ -186,7 +186,7 @@ std::string Instance::media_digest() const { return digest(media_path()); }
 void create_instance(OfxImageEffectHandle effect) {
   properties_of(effect).set_pointer(kOfxPropInstanceData, new InstanceMemory);
   const Instance instance(effect);
-  instance.parameters().enable_for_painter(0);
+  instance.parameters().enable_what_is_in_use(0);
 }
 
 void destroy_instance(OfxImageEffectHandle effect) {
