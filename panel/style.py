@@ -36,7 +36,6 @@ QFrame[card="true"] QWidget { background: $CARD; }
 QFrame[card="true"] QLabel { background: transparent; }
 QLabel[role="title"] { font-weight: 600; }
 QLabel[role="headline"] { font-size: 20px; font-weight: 600; }
-QLabel[role="section"] { font-weight: 600; padding-top: 8px; }
 QLabel[role="dim"] { color: $DIM; }
 QLabel[role="dim"]:disabled, QLabel:disabled { color: $FAINT; }
 QPushButton, QToolButton {

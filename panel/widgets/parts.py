@@ -44,7 +44,7 @@ def fold(title: str, content: QLayout) -> QCollapsible:
 
 
 def label(text: str = "", role: str = "") -> QLabel:
-    """A text; `role` is title, headline, section or dim."""
+    """A text; `role` is title, headline or dim."""
     made = QLabel(text)
     made.setProperty("role", role)
     made.setTextFormat(Qt.TextFormat.PlainText)

@@ -21,6 +21,7 @@ from panel.widgets.look_strip import LookStrip
 from panel.widgets.parts import card, fold, label
 
 LABEL_WIDTH = 118
+SECTION_SPACING = 6
 FACE = ("prompt", "strength")
 """What is changed again and again: the key frame's card below stays in sight."""
 
@@ -78,7 +79,8 @@ class ShotCard(QWidget):
         layout = QVBoxLayout()
         layout.setSpacing(7)
         for section, its_settings in by_section(settings).items():
-            layout.addWidget(label(section, "section"))
+            layout.addSpacing(SECTION_SPACING)
+            layout.addWidget(label(section, "title"))
             layout.addLayout(self._form(its_settings))
         return layout
 

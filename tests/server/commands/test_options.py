@@ -110,7 +110,9 @@ def test_an_option_is_taken_only_where_what_it_needs_is_in_use(name: str) -> Non
 
 def test_what_is_missing_may_lie_further_back() -> None:
     settings = settings_with({"controlnet_image": "depth", "controlnet": ""})
-    sentence = "--depth-model has no effect without --controlnet or --controlnet-2-image depth: give"
+    sentence = (
+        "--depth-model has no effect without --controlnet or --controlnet-2-image depth: give"
+    )
     with pytest.raises(InvalidValueError, match=sentence):
         apply_options(settings, {"depth_model": "here"})
 
