@@ -117,9 +117,9 @@ def default(field: FieldDescriptor, setting: Any) -> str:
 
 
 def path_of(setting: Any) -> str:
-    """What a host's file dialog may choose. None for a list, which is more than a path, and where
-    numbered files are allowed: hosts put the number of a frame in place of %04d (Nuke, Natron; from
-    their sources and manuals, not tried).
+    """What a host's file dialog may choose: nothing for a list, which is more than a path, nor
+    where numbered files are allowed. Hosts put a frame's number in place of %04d (Nuke, Natron;
+    known from manuals and sources, not tried).
     """
     named = setting.names_file
     if not setting.HasField("names_file") or named.several or named.numbered:

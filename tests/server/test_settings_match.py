@@ -120,6 +120,7 @@ def test_a_setting_needs_switches_texts_or_choices_that_exist(
     assert described.needs or not described.needs_value
     for name in described.needs:
         needed = FIELDS[name][1]
+        assert not annotation(needed).of_host
         assert needed.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL)
         assert set(described.needs_value) <= {c.value for c in annotation(needed).choices}
 
