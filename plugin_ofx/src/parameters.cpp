@@ -10,14 +10,14 @@
 namespace inbetween {
 namespace {
 
-// Names are for ever, as those of all parameters.
 constexpr char kAdvancedGroup[] = "advanced";
 
 // The name of the group of a section's advanced settings: "advanced_frames_in_between".
 std::string group_of(const std::string& section) {
   std::string name = std::string(kAdvancedGroup) + "_" + section;
   for (char& letter : name) {
-    letter = letter == ' ' || letter == '-' ? '_' : static_cast<char>(std::tolower(letter));
+    const auto code = static_cast<unsigned char>(letter);
+    letter = std::isalnum(code) ? static_cast<char>(std::tolower(code)) : '_';
   }
   return name;
 }
@@ -123,6 +123,7 @@ Properties define_group(OfxParamSetHandle set, const std::string& name, const st
 }
 
 // The advanced settings, each in the group of its section; a group stands where its first one does.
+// How hosts show groups inside a group was not tried.
 void define_advanced(OfxParamSetHandle set) {
   std::set<std::string> groups;
   for (const Setting& setting : all_settings()) {

@@ -10,7 +10,8 @@ constexpr char kPainter[] = "painter";
 
 const Setting& setting_named(const std::string& name) {
   const auto& all = all_settings();
-  return *std::find_if(all.begin(), all.end(), [&](const Setting& one) { return one.name == name; });
+  return *std::find_if(all.begin(), all.end(),
+                       [&](const Setting& one) { return one.name == name; });
 }
 
 SettingValue value_of(const Setting& setting, const v1::Settings& settings) {
