@@ -20,6 +20,7 @@ NAMES = {
     "anchor": "mdi6.anchor",
     "delete": "mdi6.trash-can-outline",
     "import": "mdi6.image-plus",
+    "browse": "mdi6.folder-open-outline",
     "folded": "mdi6.chevron-right",
     "unfolded": "mdi6.chevron-down",
 }

@@ -10,7 +10,7 @@ The effect links protobuf's lite runtime, which has no descriptors. So the build
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,9 @@ def entry(group: str, field: FieldDescriptor, setting: Any) -> Iterator[str]:
     choices = ", ".join(
         f"{{{text(choice.value)}, {text(choice.label)}}}" for choice in setting.choices
     )
-    painters = ", ".join(text(painter) for painter in setting.painters)
     yield "    {"
     yield f"        .name = {text(field.name)},"
-    yield f"        .group = {text(group)},"
+    yield f"        .section = {text(setting.section)},"
     yield f"        .label = {text(setting.label)},"
     yield f"        .hint = {text(setting.hint)},"
     yield f"        .unit = {text(setting.unit)},"
@@ -88,7 +87,10 @@ def entry(group: str, field: FieldDescriptor, setting: Any) -> Iterator[str]:
     yield f"        .slider_minimum = {setting.slider_minimum!r},"
     yield f"        .slider_maximum = {setting.slider_maximum!r},"
     yield f"        .choices = {{{choices}}},"
-    yield f"        .painters = {{{painters}}},"
+    yield f"        .painters = {texts(setting.painters)},"
+    yield f"        .needs = {texts(setting.needs)},"
+    yield f"        .needs_value = {texts(setting.needs_value)},"
+    yield f"        .path = {path_of(setting)},"
     yield f"        .multiline = {boolean(setting.multiline)},"
     yield f"        .advanced = {boolean(setting.advanced)},"
     yield f"        .default_value = {kind}({default(field, setting)}),"
@@ -112,6 +114,22 @@ def default(field: FieldDescriptor, setting: Any) -> str:
     if field.type == FieldDescriptor.TYPE_INT32:
         return str(int(setting.default_number))
     return repr(setting.default_number)
+
+
+def path_of(setting: Any) -> str:
+    """What a host's file dialog may choose: nothing for a list, which is more than a path, nor
+    where numbered files are allowed. Hosts put a frame's number in place of %04d (Nuke, Natron;
+    known from manuals and sources, not tried).
+    """
+    named = setting.names_file
+    if not setting.HasField("names_file") or named.several or named.numbered:
+        return "PathKind::kNone"
+    return "PathKind::kFile" if named.endings or not named.folder else "PathKind::kFolder"
+
+
+def texts(values: Iterable[str]) -> str:
+    """A C++ list of strings."""
+    return f"{{{', '.join(text(value) for value in values)}}}"
 
 
 def text(value: str) -> str:

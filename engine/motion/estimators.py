@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from engine.errors import InvalidValueError, NotFoundError
+from engine.errors import NotFoundError
 from engine.motion.flow import DisFlow, FlowEstimator
 from engine.motion.flow_network import Tell
 from engine.motion.gmflow import GMFLOW
@@ -13,12 +13,7 @@ from engine.motion.raft import RAFT, RAFT_SMALL
 from engine.settings import PropagationSettings
 
 
-def _dis(weights: str, _tell: Tell) -> FlowEstimator:
-    if weights:
-        raise InvalidValueError(
-            f'flow_weights is "{weights}", and the flow estimator dis has no weights: choose '
-            "another flow_estimator, or empty flow_weights."
-        )
+def _dis(_weights: str, _tell: Tell) -> FlowEstimator:
     return DisFlow()
 
 

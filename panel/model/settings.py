@@ -1,14 +1,12 @@
 """The settings of a clip as their annotated descriptors tell them (settings.proto)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import FieldDescriptor
 from inbetween.v1 import options_pb2, render_pb2, session_pb2, settings_pb2
 
 from panel.model.edits import Value, value_set
-
-FIRST_GROUP = "translation"  # the look comes first; the others follow as they are declared
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,21 @@ class SettingField:
 
 
 def setting_fields() -> list[SettingField]:
-    """All settings in the order in which they are shown."""
-    groups = sorted(settings_pb2.Settings.DESCRIPTOR.fields, key=lambda g: g.name != FIRST_GROUP)
-    return [setting for group in groups for setting in _fields_of(group)]
+    """All settings that the panel offers, in the order in which they are shown."""
+    return [
+        setting
+        for group in settings_pb2.Settings.DESCRIPTOR.fields
+        for setting in _fields_of(group)
+        if not setting.shown.of_host
+    ]
+
+
+def by_section(settings: Iterable[SettingField]) -> dict[str, list[SettingField]]:
+    """The settings under their headings, both in the order of the settings."""
+    sections: dict[str, list[SettingField]] = {}
+    for setting in settings:
+        sections.setdefault(setting.shown.section, []).append(setting)
+    return sections
 
 
 def setting_field(name: str) -> SettingField:
@@ -64,10 +74,32 @@ def key_setting(name: str) -> SettingField:
 
 
 def is_idle(setting: SettingField, settings: settings_pb2.Settings) -> bool:
-    """Whether it is the weight of something that the clip does not name, such as a ControlNet."""
-    weighed = setting.name.removesuffix("_weight")
-    named = (known for known in setting_fields() if known.name == weighed != setting.name)
-    return any(not known.value(settings) for known in named)
+    """Whether what it needs is not in use, as a ControlNet whose weight it is."""
+    needed = [setting_field(name) for name in setting.shown.needs]
+    return bool(needed) and not any(
+        _is_wanted(one.value(settings), setting.shown.needs_value) and not is_idle(one, settings)
+        for one in needed
+    )
+
+
+def why_idle(setting: SettingField, settings: settings_pb2.Settings) -> str:
+    """Why the setting does not act with the others, in a sentence; empty where it acts."""
+    painter = painter_of(settings)
+    if not setting.concerns(painter):
+        return f"The painter “{painter}” does not use this."
+    return f"It acts only {_needs(setting)}." if is_idle(setting, settings) else ""
+
+
+def _is_wanted(value: Value, wanted: Sequence[str]) -> bool:
+    return value in wanted if wanted else bool(value)
+
+
+def _needs(setting: SettingField) -> str:
+    needed = [setting_field(name).shown for name in setting.shown.needs]
+    labels = {choice.value: choice.label for one in needed for choice in one.choices}
+    names = " or ".join(one.label for one in needed)
+    values = " or ".join(labels[value] for value in setting.shown.needs_value)
+    return f"where {names} is {values}" if values else f"with {names}"
 
 
 def painter_of(settings: settings_pb2.Settings) -> str:

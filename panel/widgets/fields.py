@@ -7,16 +7,21 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QPlainTextEdit,
     QSpinBox,
     QStackedLayout,
+    QToolButton,
     QWidget,
 )
 from superqt import QDoubleSlider
 
+from panel.icons import icon
 from panel.model.edits import Value
+from panel.model.named_files import with_file
 from panel.model.settings import SettingField
 from panel.widgets.parts import WheelGuard
 
@@ -64,6 +69,11 @@ class LineField(Field):
         _fill(self, self.line)
         self.line.editingFinished.connect(self.commit)
 
+    @property
+    def value(self) -> str:
+        """What was shown or committed last."""
+        return self._shown
+
     def show_value(self, value: Value) -> None:
         if not (self.line.hasFocus() and self.line.isModified()):
             self._shown = str(value)
@@ -98,6 +108,11 @@ class PromptField(Field):
         self._guard.protect(self.looks)
         self.looks.activated.connect(lambda _: self.edited.emit(self.looks.currentData()))
         self.offer([])
+
+    @property
+    def value(self) -> str:
+        """What was shown or committed last."""
+        return self._shown
 
     def offer(self, names: Sequence[str]) -> None:
         """The names the painter understands; none: it takes any words."""
@@ -164,6 +179,58 @@ class PromptField(Field):
         blocker.unblock()
 
 
+class FileField(Field):
+    """A text that names files or folders, and a button that looks for them."""
+
+    def __init__(self, setting: SettingField) -> None:
+        super().__init__()
+        self._label = setting.shown.label
+        self._named = setting.shown.names_file
+        self.text = PromptField() if setting.shown.multiline else LineField()
+        self.browse = QToolButton()
+        self.browse.setIcon(icon("browse"))
+        self.browse.setAccessibleName(f"Browse for {self._label}")
+        self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self.browse, 0, Qt.AlignmentFlag.AlignTop)
+        self.text.edited.connect(self.edited)
+        self._offer_dialogs()
+
+    def show_value(self, value: Value) -> None:
+        self.text.show_value(value)
+
+    def commit(self) -> None:
+        self.text.commit()
+
+    def choose(self, path: str) -> None:
+        """Takes a file or folder as if its name had been typed, behind the others of a list."""
+        self.text.commit()
+        self.edited.emit(with_file(self.text.value, path, self._named))
+
+    def _offer_dialogs(self) -> None:
+        """A menu where a file or a folder may be meant: no dialog shows both."""
+        takes_folder = self._named.folder
+        takes_file = bool(self._named.endings) or not takes_folder
+        if not (takes_file and takes_folder):
+            self.browse.clicked.connect(lambda: self._open_dialog(folder=takes_folder))
+            return
+        menu = QMenu(self.browse)
+        menu.addAction("File…", lambda: self._open_dialog(folder=False))
+        menu.addAction("Folder…", lambda: self._open_dialog(folder=True))
+        self.browse.setMenu(menu)
+
+    def _open_dialog(self, *, folder: bool) -> None:
+        endings = " ".join(f"*{ending}" for ending in self._named.endings)
+        dialog = QFileDialog(self, self._label, "", f"{self._label} ({endings or '*'})")
+        mode = QFileDialog.FileMode.Directory if folder else QFileDialog.FileMode.ExistingFile
+        dialog.setFileMode(mode)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.choose)
+        dialog.open()
+
+
 class NumberField(Field):
     """A slider over the usual range beside a number that may leave it."""
 
@@ -226,6 +293,8 @@ def field_for(setting: SettingField) -> Field:
         return ChoiceField([(choice.value, choice.label) for choice in shown.choices])
     if setting.kind is bool:
         return ChoiceField([(True, "On"), (False, "Off")])
+    if shown.HasField("names_file"):
+        return FileField(setting)
     if setting.kind is str:
         return PromptField() if shown.multiline else LineField()
     return NumberField(setting)

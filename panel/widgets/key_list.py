@@ -20,8 +20,8 @@ from panel.model.session import Link
 from panel.model.timecode import timecode
 from panel.model.wording import key_summary, price
 from panel.style import CARD
+from panel.widgets.marks import paint_key
 from panel.widgets.parts import ElidedLabel, button, card, label, row
-from panel.widgets.timeline import paint_key
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()

@@ -10,16 +10,18 @@ from panel.model.edits import Value
 from panel.model.looks import with_look, with_modifier
 from panel.model.settings import (
     SettingField,
+    by_section,
     names_of,
-    painter_of,
     setting_field,
     setting_fields,
+    why_idle,
 )
 from panel.widgets.fields import ChoiceField, Field, PromptField, field_for
 from panel.widgets.look_strip import LookStrip
 from panel.widgets.parts import card, fold, label
 
 LABEL_WIDTH = 118
+SECTION_SPACING = 6
 FACE = ("prompt", "strength")
 """What is changed again and again: the key frame's card below stays in sight."""
 
@@ -44,9 +46,9 @@ class ShotCard(QWidget):
         rest = [setting for setting in settings if setting.name not in FACE]
         layout.addLayout(self._form([setting_field(name) for name in FACE]))
         layout.addWidget(
-            fold("More settings", self._form([s for s in rest if not s.shown.advanced]))
+            fold("More settings", self._sections([s for s in rest if not s.shown.advanced]))
         )
-        layout.addWidget(fold("Advanced", self._form([s for s in rest if s.shown.advanced])))
+        layout.addWidget(fold("Advanced", self._sections([s for s in rest if s.shown.advanced])))
         editor.session_changed.connect(self.refresh)
         editor.info_changed.connect(self.refresh)
 
@@ -63,7 +65,6 @@ class ShotCard(QWidget):
         session = self._editor.model.session
         if session is None:
             return
-        painter = painter_of(session.settings)
         known = self._editor.model.painter
         self._show_painters()
         self._show_looks()
@@ -71,7 +72,17 @@ class ShotCard(QWidget):
             if isinstance(field, PromptField) and setting.name == "prompt":
                 field.offer(names_of(known))
             field.show_value(setting.value(session.settings))
-            self._enable(setting, name, field, painter)
+            self._enable(setting, name, field, why_idle(setting, session.settings))
+
+    def _sections(self, settings: list[SettingField]) -> QVBoxLayout:
+        """A form for each section, under its heading."""
+        layout = QVBoxLayout()
+        layout.setSpacing(7)
+        for section, its_settings in by_section(settings).items():
+            layout.addSpacing(SECTION_SPACING)
+            layout.addWidget(label(section, "title"))
+            layout.addLayout(self._form(its_settings))
+        return layout
 
     def _form(self, settings: list[SettingField]) -> QFormLayout:
         form = QFormLayout()
@@ -94,13 +105,11 @@ class ShotCard(QWidget):
     def _edit_of(self, setting: SettingField) -> Callable[[Value], None]:
         return lambda value: self._editor.change_setting(setting, value)
 
-    def _enable(self, setting: SettingField, name: QLabel, field: Field, painter: str) -> None:
-        concerned = setting.concerns(painter)
-        tip = setting.shown.hint
-        if not concerned:
-            tip = f"{tip}\n\nThe painter “{painter}” does not use this."
+    def _enable(self, setting: SettingField, name: QLabel, field: Field, idle: str) -> None:
+        """`idle`: why it does not act; empty where it acts."""
+        tip = f"{setting.shown.hint}\n\n{idle}" if idle else setting.shown.hint
         for widget in (name, field):
-            widget.setEnabled(concerned)
+            widget.setEnabled(not idle)
             widget.setToolTip(tip)
 
     def _show_looks(self) -> None:

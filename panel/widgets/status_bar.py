@@ -8,8 +8,8 @@ from panel.editor import Editor
 from panel.model.session import Link, is_running
 from panel.model.wording import job_progress, plural, time_text
 from panel.style import FAILED, FAINT, OUT_OF_DATE, READY, RENDERING
+from panel.widgets.marks import swatch
 from panel.widgets.parts import ElidedLabel, button, card, label
-from panel.widgets.timeline import swatch
 
 MESSAGE_MS = 12_000
 LEGEND = (

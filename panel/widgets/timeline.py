@@ -1,19 +1,14 @@
-"""The timeline: ruler, thumbnails, key frames, and what is rendered.
+"""The timeline: a widget that shows the lanes, and takes gestures on them.
 
 The lanes are painted once into a pixmap and copied until something in them changes; the playhead
-and a key frame that is being dragged lie on top. Only what can be seen is painted, so 500 key
-frames in 20,000 frames cost no more than those on the screen.
+and a key frame that is being dragged lie on top.
 """
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from math import ceil
 
-from inbetween.v1 import render_pb2
-from inbetween.v1 import session_pb2 as pb
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
-    QBrush,
     QColor,
     QContextMenuEvent,
     QHelpEvent,
@@ -22,70 +17,36 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
     QPixmap,
-    QPolygonF,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from panel.editor import Editor
-from panel.model.session import Link, is_against_older
-from panel.model.time_scale import TimeScale, tick_step
+from panel.model.session import Link
+from panel.model.time_scale import TimeScale
 from panel.model.timecode import timecode
-from panel.model.wording import (
-    FRAME_STATE_NAMES,
-    is_painted_by_hand,
-    key_summary,
-    key_work,
+from panel.model.wording import FRAME_STATE_NAMES, key_summary, key_work
+from panel.style import CARD, FAILED, TEXT
+from panel.widgets.lanes import (
+    HEIGHT,
+    KEYS,
+    LABEL_WIDTH,
+    RENDERED,
+    RIGHT_MARGIN,
+    Lane,
+    View,
+    paint_keys,
+    paint_names,
+    paint_overview,
+    paint_playhead,
+    paint_rendered,
+    paint_ruler,
 )
-from panel.pictures import PictureReader, PictureRequest, ReadPicture
-from panel.style import (
-    BORDER,
-    CARD,
-    DIM,
-    FAILED,
-    FAINT,
-    GENERATED,
-    HAND,
-    OUT_OF_DATE,
-    PLAYHEAD,
-    READY,
-    RENDERING,
-    SOURCE,
-    TEXT,
-)
+from panel.widgets.marks import DIAMOND, diamond
+from panel.widgets.thumbnails import Thumbnails
 
-LABEL_WIDTH = 92
-RIGHT_MARGIN = 14
-KEPT_THUMBNAILS = 600
-TIMECODE_PIXELS = 200
-FRAME_NUMBER_PIXELS = 100
 KEY_REACH = 8
-DIAMOND = 6.0
-ANCHOR_BESIDE = QPointF(9.0, 10.0)
-"""Where the playhead does not cover it."""
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One band of the timeline."""
-
-    name: str
-    top: int
-    height: int
-
-    def rect(self, left: float, width: float) -> QRectF:
-        return QRectF(left, self.top, width, self.height)
-
-    def contains(self, y: float) -> bool:
-        return self.top <= y < self.top + self.height
-
-
-RULER = Lane("", 4, 24)
-CLIP = Lane("Clip", 32, 54)
-KEYS = Lane("Key frames", 90, 30)
-RENDERED = Lane("Rendered", 124, 18)
-HEIGHT = 158
 
 
 @dataclass
@@ -107,7 +68,7 @@ class Timeline(QWidget):
     def __init__(self, editor: Editor) -> None:
         super().__init__()
         self._editor = editor
-        self._reader = PictureReader(editor.connection, threads=2, kept=KEPT_THUMBNAILS)
+        self._thumbnails = Thumbnails(editor)
         self._scale = TimeScale.fitting(0, 0, 1)
         self._lanes: QPixmap | None = None
         self._drag: _KeyDrag | None = None
@@ -116,7 +77,7 @@ class Timeline(QWidget):
         self.setMinimumWidth(400)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setAccessibleName("Timeline")
-        self._reader.arrived.connect(self._take_thumbnail)
+        self._thumbnails.arrived.connect(self._redraw)
         editor.session_changed.connect(self._session_changed)
         editor.frames_changed.connect(self._redraw)
         editor.job_changed.connect(self._redraw)
@@ -129,7 +90,7 @@ class Timeline(QWidget):
     @property
     def is_settled(self) -> bool:
         """Whether all thumbnails that can be seen have arrived."""
-        return self._reader.is_idle
+        return self._thumbnails.is_settled
 
     def fit(self) -> None:
         """Shows the whole clip."""
@@ -138,10 +99,10 @@ class Timeline(QWidget):
 
     def point_of(self, frame: int, lane: Lane) -> QPointF:
         """The middle of a frame's cell in a lane."""
-        return QPointF(self._x_of(frame), lane.top + lane.height / 2)
+        return self._view.point_of(frame, lane)
 
     def close_reader(self) -> None:
-        self._reader.close()
+        self._thumbnails.close_reader()
 
     # Following the editor
 
@@ -162,12 +123,12 @@ class Timeline(QWidget):
             self._set_scale(shown)
         self.update()
 
-    def _take_thumbnail(self, request: PictureRequest, picture: ReadPicture) -> None:  # noqa: ARG002
-        self._redraw()
-
     def _redraw(self) -> None:
         self._lanes = None
         self.update()
+
+    def _want_thumbnails(self) -> None:
+        self._thumbnails.want(self._scale, self.devicePixelRatioF())
 
     def _set_scale(self, scale: TimeScale) -> None:
         self._scale = scale
@@ -179,52 +140,24 @@ class Timeline(QWidget):
     def _lane_width(self) -> float:
         return max(1.0, self.width() - LABEL_WIDTH - RIGHT_MARGIN)
 
-    def _x_of(self, frame: int) -> float:
-        return LABEL_WIDTH + self._scale.centre_of(frame)
+    @property
+    def _view(self) -> View:
+        return View(self._editor.model, self._scale)
 
     def _frame_at(self, x: float) -> int:
-        return self._scale.frame_at(x - LABEL_WIDTH)
+        return self._view.frame_at(x)
 
     def _key_near(self, x: float) -> int | None:
-        keys = self._editor.model.keys
+        view, keys = self._view, self._editor.model.keys
         near = keys[
             bisect_left(keys, self._frame_at(x - KEY_REACH)) : bisect_right(
                 keys, self._frame_at(x + KEY_REACH)
             )
         ]
-        nearest = min(near, key=lambda key: abs(self._x_of(key) - x), default=None)
-        if nearest is None or abs(self._x_of(nearest) - x) > KEY_REACH:
+        nearest = min(near, key=lambda key: abs(view.x_of(key) - x), default=None)
+        if nearest is None or abs(view.x_of(nearest) - x) > KEY_REACH:
             return None
         return nearest
-
-    # Thumbnails
-
-    def _thumbnail_size(self) -> QSize:
-        session = self._editor.model.session
-        if session is None or not session.clip.size.height:
-            return QSize(96, CLIP.height)
-        aspect = session.clip.size.width / session.clip.size.height
-        return QSize(min(max(round(CLIP.height * aspect), 24), 160), CLIP.height)
-
-    def _thumbnail_frames(self) -> list[int]:
-        """The frames whose thumbnails can be seen: evenly spaced, and the same ones when the
-        timeline is scrolled.
-        """
-        step = self._thumbnail_step()
-        first, last = self._scale.visible
-        start = first - (first - self._scale.first) % step
-        return list(range(start, last + 1, step))
-
-    def _thumbnail_step(self) -> int:
-        return ceil(self._thumbnail_size().width() / self._scale.pixels_per_frame)
-
-    def _thumbnail_request(self, frame: int) -> PictureRequest:
-        size = self._thumbnail_size() * self.devicePixelRatioF()
-        return PictureRequest(frame, render_pb2.PICTURE_SOURCE, size.width(), size.height())
-
-    def _want_thumbnails(self) -> None:
-        if self._editor.model.session is not None:
-            self._reader.want(self._thumbnail_request(f) for f in self._thumbnail_frames())
 
     # Mouse and wheel
 
@@ -295,7 +228,7 @@ class Timeline(QWidget):
         frame = self._frame_at(x)
         if KEYS.contains(y):
             key = self._key_near(x)
-            described = next((k for k in self._shown_keys() if k.index == key), None)
+            described = next((k for k in self._view.shown_keys if k.index == key), None)
             if described is None:
                 return "Double-click adds a key frame here"
             summary = key_summary(described, is_anchor=described.index in model.anchors)
@@ -319,7 +252,7 @@ class Timeline(QWidget):
             if self._editor.model.session is not None:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 self._paint_drag(painter)
-                self._paint_playhead(painter)
+                paint_playhead(painter, self._view)
 
     def _painted_lanes(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
@@ -327,101 +260,15 @@ class Timeline(QWidget):
         lanes.setDevicePixelRatio(ratio)
         lanes.fill(QColor(CARD))
         with QPainter(lanes) as painter:
-            self._paint_names(painter)
+            paint_names(painter)
             if self._editor.model.session is not None:
                 painter.setClipRect(LABEL_WIDTH - 8, 0, self.width() - LABEL_WIDTH + 8, HEIGHT)
-                self._paint_ruler(painter)
-                self._paint_thumbnails(painter)
-                self._paint_rendered(painter)
-                self._paint_keys(painter)
-                self._paint_overview(painter)
+                paint_ruler(painter, self._view)
+                self._thumbnails.paint(painter, self._scale, ratio)
+                paint_rendered(painter, self._view)
+                paint_keys(painter, self._view)
+                paint_overview(painter, self._view)
         return lanes
-
-    def _paint_names(self, painter: QPainter) -> None:
-        painter.setPen(QColor(DIM))
-        for lane in (CLIP, KEYS, RENDERED):
-            left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(lane.rect(12, LABEL_WIDTH - 12), left, lane.name)
-
-    def _paint_ruler(self, painter: QPainter) -> None:
-        model = self._editor.model
-        scale = self._scale
-        first, last = scale.visible
-        labelled = tick_step(scale.pixels_per_frame, model.rate, TIMECODE_PIXELS)
-        numbered = tick_step(scale.pixels_per_frame, model.rate, FRAME_NUMBER_PIXELS)
-        bottom = RULER.top + RULER.height
-        for frame in range(first - first % numbered, last + 1, numbered):
-            x = LABEL_WIDTH + scale.x_of(frame)
-            has_timecode = frame % labelled == 0
-            painter.setPen(QColor(DIM if has_timecode else FAINT))
-            painter.drawLine(QPointF(x, bottom - (9 if has_timecode else 4)), QPointF(x, bottom))
-            text = timecode(frame, model.rate) if has_timecode else str(frame)
-            painter.drawText(QPointF(x + 4, bottom - 9), text)
-
-    def _paint_thumbnails(self, painter: QPainter) -> None:
-        step = self._thumbnail_step()
-        width = step * self._scale.pixels_per_frame
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        for frame in self._thumbnail_frames():
-            cell = CLIP.rect(LABEL_WIDTH + self._scale.x_of(frame), width - 1)
-            painter.fillRect(cell, QColor("#2b2b30"))
-            picture = self._reader.cached(self._thumbnail_request(frame))
-            if picture is not None and picture.image is not None:
-                shown = QSize(round(cell.width()), CLIP.height)
-                image = picture.image.scaled(
-                    shown.boundedTo(self._thumbnail_size()) if step == 1 else shown,
-                    Qt.AspectRatioMode.KeepAspectRatioByExpanding,
-                    Qt.TransformationMode.SmoothTransformation,
-                )
-                visible = QRectF(0, 0, min(cell.width(), image.width()), CLIP.height)
-                painter.drawImage(cell.topLeft(), image, visible)
-
-    def _paint_rendered(self, painter: QPainter) -> None:
-        painted_to = -1.0
-        for first, last, state in self._editor.model.frames.runs(*self._scale.visible):
-            left = LABEL_WIDTH + max(self._scale.x_of(first), 0.0)
-            right = LABEL_WIDTH + min(self._scale.x_of(last + 1), self._scale.width)
-            if right - painted_to < 1.0 and state != pb.FRAME_STATE_FAILED:
-                continue  # thinner than a pixel; only failures must be seen even then
-            width = max(right - left, 1.0)
-            paint_state(painter, QRectF(left, RENDERED.top + 5, width, 8), state)
-            painted_to = right
-
-    def _shown_keys(self) -> list[pb.KeyFrame]:
-        session = self._editor.model.session
-        if session is None:
-            return []
-        keys = self._editor.model.keys
-        first, last = self._scale.visible
-        return list(session.key_frames[bisect_left(keys, first) : bisect_right(keys, last)])
-
-    def _paint_keys(self, painter: QPainter) -> None:
-        model = self._editor.model
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painting = model.painting_frame()
-        share = (model.job.step - 1) / model.job.steps if model.job and model.job.steps else 0.0
-        line = KEYS.top + KEYS.height / 2
-        painter.setPen(QPen(QColor(BORDER), 1))
-        painter.drawLine(QPointF(LABEL_WIDTH, line), QPointF(self.width() - RIGHT_MARGIN, line))
-        for key in self._shown_keys():
-            centre = self.point_of(key.index, KEYS)
-            paint_key(painter, centre, key, is_selected=key.index == model.selected)
-            if key.index == painting:
-                paint_ring(painter, centre, share)
-            if key.index in model.anchors:
-                paint_anchor(painter, centre + ANCHOR_BESIDE)
-
-    def _paint_overview(self, painter: QPainter) -> None:
-        """Which part of the clip is in view, where it is not all of it."""
-        scale = self._scale
-        count = scale.last - scale.first + 1
-        shown = scale.width / scale.pixels_per_frame / count
-        if shown > 0.999:
-            return
-        left = LABEL_WIDTH + (scale.start - scale.first) / count * scale.width
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(FAINT))
-        painter.drawRoundedRect(QRectF(left, HEIGHT - 8, max(12.0, shown * scale.width), 4), 2, 2)
 
     def _paint_drag(self, painter: QPainter) -> None:
         if self._drag is None or not self._drag.is_moving:
@@ -432,110 +279,3 @@ class Timeline(QWidget):
         centre = self.point_of(self._drag.to_index, KEYS)
         painter.drawPolygon(diamond(centre, DIAMOND + 2))
         painter.drawText(centre + QPointF(12, -4), str(self._drag.to_index))
-
-    def _paint_playhead(self, painter: QPainter) -> None:
-        x = self._x_of(self._editor.model.playhead)
-        if not LABEL_WIDTH <= x <= self.width() - RIGHT_MARGIN + 1:
-            return
-        painter.setPen(QPen(QColor(PLAYHEAD), 1.5))
-        painter.drawLine(QPointF(x, RULER.top + 10), QPointF(x, RENDERED.top + RENDERED.height))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(PLAYHEAD))
-        top = RULER.top + 4
-        painter.drawPolygon(
-            QPolygonF(
-                [
-                    QPointF(x + dx, top + dy)
-                    for dx, dy in ((-6, 0), (6, 0), (6, 8), (0, 14), (-6, 8))
-                ]
-            )
-        )
-
-
-def diamond(centre: QPointF, radius: float) -> QPolygonF:
-    """The shape of a key frame."""
-    return QPolygonF(
-        [centre + QPointF(x * radius, y * radius) for x, y in ((0, -1), (1, 0), (0, 1), (-1, 0))]
-    )
-
-
-def paint_key(
-    painter: QPainter, centre: QPointF, key: pb.KeyFrame, *, is_selected: bool = False
-) -> None:
-    """A key frame: filled when its painting is current, with a hole when that was painted against
-    an older one; hollow when it has none, hollow with a dot when it is out of date.
-    """
-    color = QColor(HAND if is_painted_by_hand(key) else GENERATED)
-    is_older = is_against_older(key)
-    is_ready = is_older or key.state == pb.KEY_FRAME_STATE_READY
-    if is_selected:
-        painter.setPen(QPen(QColor("white"), 1.5))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPolygon(diamond(centre, DIAMOND + 4))
-    painter.setPen(QPen(color, 1.6))
-    painter.setBrush(color if is_ready else QColor(CARD))
-    painter.drawPolygon(diamond(centre, DIAMOND))
-    if key.state == pb.KEY_FRAME_STATE_OUT_OF_DATE:
-        painter.setBrush(color)
-        painter.drawPolygon(diamond(centre, 1.2))
-    if is_older:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(CARD))
-        painter.drawPolygon(diamond(centre, 3.0))
-
-
-def paint_anchor(painter: QPainter, centre: QPointF) -> None:
-    """Beside a key frame that others are painted against."""
-    painter.setPen(QPen(QColor(TEXT), 1.2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawEllipse(centre + QPointF(0, -3.2), 1.2, 1.2)
-    painter.drawLine(centre + QPointF(0, -2), centre + QPointF(0, 4))
-    painter.drawLine(centre + QPointF(-2, -0.6), centre + QPointF(2, -0.6))
-    painter.drawArc(QRectF(centre.x() - 4, centre.y() - 4, 8, 8), 200 * 16, 140 * 16)
-
-
-def paint_ring(painter: QPainter, centre: QPointF, share: float) -> None:
-    """Around a key frame that is being painted; it closes clockwise with its steps."""
-    radius = DIAMOND + 5
-    ring = QRectF(centre.x() - radius, centre.y() - radius, 2 * radius, 2 * radius)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(QPen(QColor(RENDERING).darker(200), 2))
-    painter.drawEllipse(ring)
-    painter.setPen(QPen(QColor(RENDERING), 2.5))
-    painter.drawArc(ring, 90 * 16, round(-360 * 16 * share))
-
-
-def paint_state(painter: QPainter, bar: QRectF, state: pb.FrameState.ValueType) -> None:
-    """A piece of the rendered lane; every state has a pattern of its own beside its colour."""
-    if state == pb.FRAME_STATE_MISSING:
-        painter.fillRect(QRectF(bar.left(), bar.center().y() - 1, bar.width(), 2), _MISSING)
-    elif state == pb.FRAME_STATE_SOURCE:
-        painter.fillRect(QRectF(bar.left(), bar.top(), bar.width(), 1.5), _SOURCE)
-        painter.fillRect(QRectF(bar.left(), bar.bottom() - 1.5, bar.width(), 1.5), _SOURCE)
-    else:
-        for brush in _BRUSHES.get(state, ()):
-            painter.fillRect(bar, brush)
-
-
-def _patterned(color: str, pattern: Qt.BrushStyle) -> tuple[QBrush, QBrush]:
-    """A pattern over a darker ground of its colour."""
-    return QBrush(QColor(color).darker(260)), QBrush(QColor(color), pattern)
-
-
-_MISSING = QBrush(QColor("#4a4a52"))
-_SOURCE = QBrush(QColor(SOURCE))
-_BRUSHES: dict[pb.FrameState.ValueType, tuple[QBrush, ...]] = {
-    pb.FRAME_STATE_READY: (QBrush(QColor(READY)),),
-    pb.FRAME_STATE_RENDERING: _patterned(RENDERING, Qt.BrushStyle.Dense2Pattern),
-    pb.FRAME_STATE_OUT_OF_DATE: _patterned(OUT_OF_DATE, Qt.BrushStyle.BDiagPattern),
-    pb.FRAME_STATE_FAILED: _patterned(FAILED, Qt.BrushStyle.DiagCrossPattern),
-}
-
-
-def swatch(state: pb.FrameState.ValueType) -> QPixmap:
-    """A sample for the legend."""
-    pixmap = QPixmap(18, 8)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    with QPainter(pixmap) as painter:
-        paint_state(painter, QRectF(QRect(0, 0, 18, 8)), state)
-    return pixmap

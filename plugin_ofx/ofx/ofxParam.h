@@ -43,10 +43,13 @@ typedef struct OfxParamStruct* OfxParamHandle;
 #define kOfxParamPropDigits "OfxParamPropDigits"
 #define kOfxParamPropChoiceOption "OfxParamPropChoiceOption"
 #define kOfxParamPropStringMode "OfxParamPropStringMode"
+#define kOfxParamPropStringFilePathExists "OfxParamPropStringFilePathExists"
 #define kOfxParamPropGroupOpen "OfxParamPropGroupOpen"
 
 #define kOfxParamStringIsSingleLine "OfxParamStringIsSingleLine"
 #define kOfxParamStringIsMultiLine "OfxParamStringIsMultiLine"
+#define kOfxParamStringIsFilePath "OfxParamStringIsFilePath"
+#define kOfxParamStringIsDirectoryPath "OfxParamStringIsDirectoryPath"
 
 #define kOfxParamHostPropMaxParameters "OfxParamHostPropMaxParameters"
 #define kOfxParamHostPropMaxPages "OfxParamHostPropMaxPages"

@@ -70,7 +70,6 @@ void update_from_panel(const Press& press) {
   // Tells the server at once what the effect has now: it would take it for a change by the editor
   // where the panel changed more before the next render.
   open_session(press);
-  press.instance.parameters().enable_for_painter(press.time);
   refresh(press);
 }
 
@@ -123,8 +122,8 @@ OfxStatus instance_changed(OfxImageEffectHandle effect, const Properties& argume
   const OfxTime time = arguments.find_double(kOfxPropTime).value_or(0);
   try {
     instance.store_session(time);
-    if (name == kPainter) instance.parameters().enable_for_painter(time);
     press_button(name, Press{instance, time, instance.frame_offset(arguments, time)});
+    instance.parameters().enable_what_is_in_use(time);
   } catch (const Aborted&) {
     answer_button(effect, kOfxMessageMessage, kStopped);
   } catch (const std::exception& error) {

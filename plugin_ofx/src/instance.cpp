@@ -188,7 +188,7 @@ std::string Instance::media_digest() const { return digest(media_path()); }
 void create_instance(OfxImageEffectHandle effect) {
   auto memory = std::make_unique<InstanceMemory>();
   const Instance instance(effect);
-  instance.parameters().enable_for_painter(0);
+  instance.parameters().enable_what_is_in_use(0);
   // A host that does not keep it has an instance without memory.
   if (properties_of(effect).set_pointer(kOfxPropInstanceData, memory.get())) memory.release();
 }

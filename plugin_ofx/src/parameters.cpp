@@ -1,7 +1,9 @@
 #include "parameters.h"
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
+#include <set>
 
 #include "errors.h"
 
@@ -9,6 +11,16 @@ namespace inbetween {
 namespace {
 
 constexpr char kAdvancedGroup[] = "advanced";
+
+// The name of the group of a section's advanced settings: "advanced_frames_in_between".
+std::string group_of(const std::string& section) {
+  std::string name = std::string(kAdvancedGroup) + "_" + section;
+  for (char& letter : name) {
+    const auto code = static_cast<unsigned char>(letter);
+    letter = std::isalnum(code) ? static_cast<char>(std::tolower(code)) : '_';
+  }
+  return name;
+}
 
 Properties define(OfxParamSetHandle set, const char* type, const std::string& name,
                   const std::string& label, const std::string& hint) {
@@ -60,11 +72,24 @@ const char* type_of(const Setting& setting) {
   return kOfxParamTypeString;
 }
 
+const char* string_mode(const Setting& setting) {
+  if (setting.multiline) return kOfxParamStringIsMultiLine;
+  switch (setting.path) {
+    case PathKind::kFile:
+      return kOfxParamStringIsFilePath;
+    case PathKind::kFolder:
+      return kOfxParamStringIsDirectoryPath;
+    case PathKind::kNone:
+      break;
+  }
+  return kOfxParamStringIsSingleLine;
+}
+
 void set_string(const Properties& parameter, const Setting& setting) {
-  const auto& initial = std::get<std::string>(setting.default_value);
-  parameter.set(kOfxParamPropStringMode,
-                setting.multiline ? kOfxParamStringIsMultiLine : kOfxParamStringIsSingleLine);
-  parameter.set(kOfxParamPropDefault, initial);
+  parameter.set(kOfxParamPropStringMode, string_mode(setting));
+  // A hub name may stand in a path's place.
+  if (setting.path != PathKind::kNone) parameter.set(kOfxParamPropStringFilePathExists, 0);
+  parameter.set(kOfxParamPropDefault, std::get<std::string>(setting.default_value));
 }
 
 void set_choices(const Properties& parameter, const Setting& setting) {
@@ -88,7 +113,27 @@ void define_setting(OfxParamSetHandle set, const Setting& setting) {
   if (type == kOfxParamTypeInteger) set_range<int32_t>(parameter, setting);
   if (type == kOfxParamTypeDouble) set_range<double>(parameter, setting);
   if (type == kOfxParamTypeString) set_string(parameter, setting);
-  if (setting.advanced) parameter.set(kOfxParamPropParent, kAdvancedGroup);
+  if (setting.advanced) parameter.set(kOfxParamPropParent, group_of(setting.section));
+}
+
+Properties define_group(OfxParamSetHandle set, const std::string& name, const std::string& label) {
+  const Properties group = define(set, kOfxParamTypeGroup, name, label, "");
+  group.set(kOfxParamPropGroupOpen, 0);
+  return group;
+}
+
+// The advanced settings, each in the group of its section; a group stands where its first one does.
+// How hosts show groups inside a group was not tried.
+void define_advanced(OfxParamSetHandle set) {
+  std::set<std::string> groups;
+  for (const Setting& setting : all_settings()) {
+    if (!setting.advanced) continue;
+    const std::string group = group_of(setting.section);
+    if (groups.insert(group).second) {
+      define_group(set, group, setting.section).set(kOfxParamPropParent, kAdvancedGroup);
+    }
+    define_setting(set, setting);
+  }
 }
 
 void define_buttons(OfxParamSetHandle set) {
@@ -151,12 +196,9 @@ void define_parameters(OfxImageEffectHandle effect) {
     if (!setting.advanced) define_setting(set, setting);
   }
   define_buttons(set);
-  const Properties group = define(set, kOfxParamTypeGroup, kAdvancedGroup, "Advanced", "");
-  group.set(kOfxParamPropGroupOpen, 0);
+  define_group(set, kAdvancedGroup, "Advanced");
   define_playback(set);
-  for (const Setting& setting : all_settings()) {
-    if (setting.advanced) define_setting(set, setting);
-  }
+  define_advanced(set);
   define_secrets(set);
 }
 
@@ -200,20 +242,12 @@ void Parameters::set(const char* name, const std::string& value) const {
   check(host().parameters->paramSetValue(handle(name), value.c_str()), name);
 }
 
-void Parameters::enable_for_painter(OfxTime time) const {
-  std::string painter;
-  for (const Setting& setting : all_settings()) {
-    if (setting.name == std::string(kPainter)) {
-      painter = std::get<std::string>(value(setting, time));
-    }
-  }
+void Parameters::enable_what_is_in_use(OfxTime time) const {
+  const v1::Settings all = settings(time);
   for (const Setting& setting : all_settings()) {
     OfxPropertySetHandle properties = nullptr;
     check(host().parameters->paramGetPropertySet(handle(setting.name), &properties), setting.name);
-    const auto& painters = setting.painters;
-    const bool concerned =
-        painters.empty() || std::find(painters.begin(), painters.end(), painter) != painters.end();
-    Properties(properties).set(kOfxParamPropEnabled, concerned ? 1 : 0);
+    Properties(properties).set(kOfxParamPropEnabled, is_in_use(setting, all) ? 1 : 0);
   }
 }
 

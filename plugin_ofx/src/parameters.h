@@ -22,8 +22,6 @@ inline constexpr char kUpdateFromPanel[] = "update_from_panel";
 inline constexpr char kSessionId[] = "session_id";
 inline constexpr char kSessionMedia[] = "session_media";
 inline constexpr char kRefresh[] = "refresh";
-// Settings: the one that decides which of the others concern the painting.
-inline constexpr char kPainter[] = "painter";
 
 // What to show of a frame that is not rendered yet; in the order of the choice.
 enum class WhenMissing { kAutomatic, kWait, kShowSource };
@@ -46,8 +44,8 @@ class Parameters {
   void set(const char* name, int value) const;
   void set(const char* name, const std::string& value) const;
 
-  // Greys out the settings that do not concern the painter.
-  void enable_for_painter(OfxTime time) const;
+  // Greys out the settings that do not act with the others.
+  void enable_what_is_in_use(OfxTime time) const;
 
  private:
   OfxParamHandle handle(const char* name) const;

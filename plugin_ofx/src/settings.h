@@ -19,10 +19,14 @@ struct Choice {
   std::string label;
 };
 
+// What a setting may name on disk, as far as a host's file dialog can choose it.
+enum class PathKind { kNone, kFile, kFolder };
+
 struct Setting {
   // The field's name: the parameter's name in every host, for ever.
   const char* name;
-  const char* group;
+  // The heading under which it stands.
+  const char* section;
   const char* label;
   const char* hint;
   const char* unit;
@@ -36,6 +40,11 @@ struct Setting {
   std::vector<Choice> choices;
   // The painters that it concerns; empty: all.
   std::vector<std::string> painters;
+  // The settings of which one must be in use for this one to act: on, or not empty, or one of
+  // `needs_value` where there are any. Empty: it always acts.
+  std::vector<std::string> needs;
+  std::vector<std::string> needs_value;
+  PathKind path;
   bool multiline;
   bool advanced;
   // Its alternative is the type of the setting.
@@ -47,5 +56,8 @@ struct Setting {
 
 // In the order of the fields of settings.proto, from which the build makes them.
 const std::vector<Setting>& all_settings();
+
+// Whether a setting acts, given all of them: the painter uses it, and what it needs is in use.
+bool is_in_use(const Setting& setting, const v1::Settings& settings);
 
 }  // namespace inbetween

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from inbetween.v1.session_pb2 import KeyFrame, Placement
 
 from engine.errors import InvalidValueError
-from engine.settings import TranslationSettings
+from engine.settings import RenderSettings
 from server.commands.options import SettingField, Value, check_painter, check_use, key_fields
 
 OwnValues = Mapping[str, Value | None]
@@ -24,15 +24,15 @@ def parse_keys_own(texts: Sequence[str]) -> Mapping[int, OwnValues]:
     return own
 
 
-def check_own_values(own: Mapping[int, OwnValues], settings: TranslationSettings) -> None:
+def check_own_values(own: Mapping[int, OwnValues], settings: RenderSettings) -> None:
     """Raises InvalidValueError for a value that has no effect with the settings of the clip."""
     fields = {field.name: field for field in key_fields()}
     for values in own.values():
         for name, value in values.items():
             option = f"--key with {_spoken(name)}"
-            check_painter(fields[name], settings.painter, option)
+            check_painter(fields[name], settings.translation.painter, option)
             if value is not None:
-                check_use(name, settings, option)
+                check_use(fields[name], settings, option)
 
 
 def with_own_values(key: KeyFrame, values: OwnValues) -> KeyFrame:

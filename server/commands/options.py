@@ -13,7 +13,7 @@ from inbetween.v1.settings_pb2 import Settings
 from typer.core import TyperOption
 
 from engine.errors import InvalidValueError
-from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
+from engine.settings import RenderSettings
 from server.settings import settings_of
 
 Value = str | int | float | bool
@@ -27,30 +27,6 @@ VALUE_TYPES: Mapping[int, type[Value]] = {
 }
 KEY_FRAMES = "Key frames"
 """The section of the options that place and change key frames."""
-SHORTER_NAMES = {"key_interval": "--every"}
-OF_HOSTS = {"color_space"}
-"""What a host must say of its pictures, and a file says of itself."""
-ACTS_WITH: Mapping[str, str] = {
-    **{
-        f"{controlnet}_{part}": controlnet
-        for controlnet in CONTROLNETS
-        for part in ("image", "weight", "begin", "end")
-    },
-    "fusion_strength": "pixel_fusion",
-    "fusion_detail": "pixel_fusion",
-    "pixel_fusion_begin": "pixel_fusion",
-    "pixel_fusion_end": "pixel_fusion",
-    "shape_fusion_end": "shape_fusion",
-    "adain_begin": "adain",
-}
-"""Settings of something that may be left out or switched off."""
-IMAGE_OF = {
-    "depth_model": "depth",
-    "pose_model": "pose",
-    "person_detector": "pose",
-    "control_movie": MOVIE,
-}
-"""Settings that act where a ControlNet looks at such an image."""
 
 
 def _show_all(context: typer.Context, wanted: bool) -> None:
@@ -94,6 +70,24 @@ class SettingField:
         member = self.annotation.WhichOneof("default")
         return self.value_type(getattr(self.annotation, member)) if member else self.value_type()
 
+    def value(self, settings: RenderSettings) -> Value:
+        value: Value = getattr(getattr(settings, self.group), self.name)
+        return value
+
+    def lacks(self, settings: RenderSettings) -> list[str]:
+        """The options of which one would make this setting act; none where it acts."""
+        wanted = list(self.annotation.needs_value)
+        missing = []
+        for needed in (setting_field(name) for name in self.annotation.needs):
+            value = needed.value(settings)
+            if not (value in wanted if wanted else value):
+                missing.append(" ".join([needed.option, "|".join(wanted)]).strip())
+            elif lacked := needed.lacks(settings):
+                missing += lacked
+            else:
+                return []
+        return missing
+
 
 def setting_fields() -> list[SettingField]:
     """All settings of a render from a file, in the order of settings.proto."""
@@ -102,8 +96,13 @@ def setting_fields() -> list[SettingField]:
         for group in Settings.DESCRIPTOR.fields
         if group.message_type is not None
         for field in group.message_type.fields
-        if field.name not in OF_HOSTS
+        if not field.GetOptions().Extensions[setting].of_host
     ]
+
+
+def setting_field(name: str) -> SettingField:
+    """The setting of this name; names are unique over all groups."""
+    return next(field for field in setting_fields() if field.name == name)
 
 
 def key_fields() -> list[SettingField]:
@@ -154,10 +153,10 @@ def apply_options(settings: Settings, given: Mapping[str, Value | None]) -> Sett
         _set(changed, field, given[field.name])
     for field in chosen:
         check_painter(field, painter_of(changed), field.option)
-    translation = settings_of(changed).translation
+    whole = settings_of(changed)
     for field in chosen:
         if given[field.name] != "":
-            check_use(field.name, translation, field.option)
+            check_use(field, whole, field.option)
     return changed
 
 
@@ -184,15 +183,11 @@ def painter_of(settings: Settings) -> str:
     """The painter in force: the one that is set, else the default."""
     if settings.translation.HasField("painter"):
         return settings.translation.painter
-    return str(_painter_field().default)
-
-
-def _painter_field() -> SettingField:
-    return next(field for field in setting_fields() if field.name == "painter")
+    return str(setting_field("painter").default)
 
 
 def _known_painters() -> list[str]:
-    return [choice.value for choice in _painter_field().annotation.choices]
+    return [choice.value for choice in setting_field("painter").annotation.choices]
 
 
 def check_painter(field: SettingField, painter: str, option: str) -> None:
@@ -205,24 +200,19 @@ def check_painter(field: SettingField, painter: str, option: str) -> None:
         )
 
 
-def check_use(name: str, settings: TranslationSettings, option: str) -> None:
-    """Raises InvalidValueError where what the option belongs to is not in use."""
-    if name in ACTS_WITH and not getattr(settings, ACTS_WITH[name]):
-        needed = f"--{ACTS_WITH[name].replace('_', '-')}"
-        raise InvalidValueError(f"{option} has no effect without {needed}: give both or neither.")
-    images = {control.image for control in settings.controls}
-    if name in IMAGE_OF and IMAGE_OF[name] not in images:
+def check_use(field: SettingField, settings: RenderSettings, option: str) -> None:
+    """Raises InvalidValueError where the setting does not act with the others."""
+    if lacked := field.lacks(settings):
         raise InvalidValueError(
-            f"{option} has no effect, because no ControlNet looks at it: give --controlnet-image "
-            f"{IMAGE_OF[name]} too, or leave it out."
+            f"{option} has no effect without {' or '.join(lacked)}: give that too, or leave it out."
         )
 
 
 def _parameter(field: SettingField) -> inspect.Parameter:
     on, off = field.option, field.option.replace("--", "--no-")
     names = [f"{on}/{off}" if field.value_type is bool else on]
-    if field.name in SHORTER_NAMES:
-        names.insert(0, SHORTER_NAMES[field.name])
+    if field.annotation.shorter_option:
+        names.insert(0, f"--{field.annotation.shorter_option}")
     option = typer.Option(
         *names,
         help=_help(field),
@@ -244,12 +234,19 @@ def _shown(value: Value) -> Value:
     return "empty" if value == "" else value
 
 
+def _needed(described: Setting) -> str:
+    options = " or ".join(setting_field(name).option for name in described.needs)
+    return " ".join([options, "|".join(described.needs_value)]).strip()
+
+
 def _help(field: SettingField) -> str:
     described = field.annotation
     facts = [choice.value for choice in described.choices]
     if field.value_type in (int, float):
         facts.append(f"{described.minimum:g} to {described.maximum:.10g} {described.unit}".strip())
     facts.append(f"default {_shown(field.default)}")
+    if described.needs:
+        facts.append(f"with {_needed(described)}")
     if described.painters:
         facts.append(f"painter {' or '.join(described.painters)}")
     return f"{described.label}. {described.hint} ({'; '.join(facts)})"

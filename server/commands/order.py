@@ -5,34 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inbetween.v1.options_pb2 import NamedFile
 from inbetween.v1.session_pb2 import SizeRule
 
 from engine.errors import InvalidValueError, NotFoundError
 from engine.media.numbered import NumberedFiles
-from engine.settings import CONTROLNETS
 from engine.translation.models.files import POCKET
 from engine.types import FrameRange
 from server.commands.key_options import OwnValues, parse_keys_own
-from server.commands.options import Value
+from server.commands.options import Value, setting_fields
 
 SIZE_RULES = {
     "refuse": SizeRule.SIZE_RULE_REFUSE,
     "fit": SizeRule.SIZE_RULE_FIT,
     "crop": SizeRule.SIZE_RULE_CROP,
 }
-FILES = (
-    "model",
-    "vae",
-    "loras",
-    "embeddings",
-    *CONTROLNETS,
-    "depth_model",
-    "pose_model",
-    "person_detector",
-    "control_movie",
-    "flow_weights",
-)
-"""The settings that name files or folders; some of them several."""
 
 
 @dataclass(frozen=True)
@@ -160,21 +147,26 @@ def _key_settings(settings: Mapping[str, Value | None], keys: str) -> Mapping[st
 
 def _with_whole_paths(settings: Mapping[str, Value | None]) -> Mapping[str, Value | None]:
     """Files named from this folder as the server finds them, which works in another one."""
-    named = {name: str(settings[name]) for name in FILES if settings.get(name)}
-    return {**settings, **{name: _with_whole_path(value) for name, value in named.items()}}
+    whole = {
+        field.name: _with_whole_path(str(settings[field.name]), field.annotation.names_file)
+        for field in setting_fields()
+        if field.annotation.HasField("names_file") and settings.get(field.name)
+    }
+    return {**settings, **whole}
 
 
-def _with_whole_path(value: str) -> str:
+def _with_whole_path(value: str, named: NamedFile) -> str:
     """Where it is a list, of each entry; what is no file here may be a hub name."""
-    entries = re.split(r"(\s*[;\n]\s*)", value)
-    return "".join(entry if entry == POCKET else _whole(entry) for entry in entries)
+    entries = re.split(r"(\s*[;\n]\s*)", value) if named.several else [value]
+    return "".join(entry if entry == POCKET else _whole(entry, named) for entry in entries)
 
 
-def _whole(entry: str) -> str:
+def _whole(entry: str, named: NamedFile) -> str:
     """An entry of a list may end in a weight; numbered pictures exist by their folder."""
-    name, _, weight = entry.rpartition(" ")
+    name, _, weight = entry.rpartition(" ") if named.several else ("", "", "")
     for path, rest in ((Path(entry), ""), (Path(name), f" {weight}")):
-        if path.name and (path.exists() or NumberedFiles.parse(path) is not None):
+        is_numbered = named.numbered and NumberedFiles.parse(path) is not None
+        if path.name and (path.exists() or is_numbered):
             return f"{path.absolute()}{rest}"
     return entry
 

@@ -91,7 +91,7 @@ def _prepare(client: Client, order: RenderOrder, source: FrameSource) -> Session
     wanted = settings_of(settings)
     recipe_of(wanted.translation)  # Raises what the painter says of them.
     flow_recipe_of(wanted.propagation)  # Likewise.
-    check_own_values(order.own_values, wanted.translation)
+    check_own_values(order.own_values, wanted)
     if settings != session.settings:
         session = client.update_settings(session.id, settings, setting_paths(order.settings))
     if order.keys is not None:

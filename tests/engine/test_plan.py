@@ -32,6 +32,7 @@ from engine.settings import (
     TranslationSettings,
 )
 from engine.types import FrameRange, KeyFrame
+from tests.annotated import another
 
 CLIP = FrameRange(0, 30)
 
@@ -145,23 +146,14 @@ def test_a_moved_key_that_returns_finds_everything_again() -> None:
     assert addresses(plan_of(0, 10, 20, 30)) == addresses(before)
 
 
-OWN_VALUES: dict[str, Any] = {
-    "prompt": "ink",
-    "negative_prompt": "blur",
-    "strength": 0.3,
-    "seed": 7,
-    "controlnet_weight": 1.2,
-    "controlnet_2_weight": 0.3,
-}
-
-
 @pytest.mark.parametrize("name", OWN_SETTINGS)
 def test_what_a_key_sets_for_itself_touches_only_its_take_and_its_two_intervals(name: str) -> None:
-    own = KeyFrame(10, **{name: OWN_VALUES[name]})
+    value: Any = another(name)
+    own = KeyFrame(10, **{name: value})
     before = plan_of(0, 10, 20, 30)
     plan = plan_of(0, own, 20, 30)
     (paint,) = [paint for paint in plan.paints if paint.frame == 10]
-    assert paint.settings == replace(TranslationSettings(), **{name: OWN_VALUES[name]})
+    assert paint.settings == replace(TranslationSettings(), **{name: value})
     to_do = frames_to_do(plan, addresses(before))
     assert to_do[Paint] == {10}
     assert to_do[Blend] == set(range(1, 20)) - {10}

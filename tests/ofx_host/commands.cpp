@@ -168,6 +168,7 @@ std::string Commands::run(const std::vector<std::string>& words) {
   if (command == "create") return create(index(1), words.at(2));
   if (command == "clone") return clone(index(1));
   if (command == "destroy") return destroy(index(1));
+  if (command == "enabled") return enabled(index(1));
   if (command == "get") return get(index(1), words.at(2));
   if (command == "set") return set(index(1), words.at(2), words.at(3));
   if (command == "press") return press(index(1), words.at(2), std::stod(words.at(3)));
@@ -266,6 +267,16 @@ std::string Commands::destroy(size_t index) {
   end(instance_at(index));
   instances_[index].reset();
   return "null";
+}
+
+std::string Commands::enabled(size_t index) {
+  std::vector<std::string> names;
+  for (const auto& parameter : instance_at(index).effect->parameters) {
+    if (parameter->properties.get<int>(kOfxParamPropEnabled, 0, 1) == 1) {
+      names.push_back(parameter->name);
+    }
+  }
+  return list(names, json_text);
 }
 
 std::string Commands::get(size_t index, const std::string& name) {

@@ -34,6 +34,8 @@ class Commands {
   std::string create(size_t plugin, const std::string& context);
   std::string clone(size_t instance);
   std::string destroy(size_t instance);
+  // The parameters that are not greyed out.
+  std::string enabled(size_t instance);
   std::string get(size_t instance, const std::string& name);
   std::string set(size_t instance, const std::string& name, const std::string& value);
   std::string press(size_t instance, const std::string& name, double time);

@@ -72,6 +72,7 @@ OfxParamStruct::OfxParamStruct(const std::string& type, const std::string& name)
   if (type == kOfxParamTypeString) {
     properties.define(kOfxParamPropDefault, {std::string()});
     properties.define(kOfxParamPropStringMode, {std::string(kOfxParamStringIsSingleLine)});
+    properties.define(kOfxParamPropStringFilePathExists, {1});
   }
 }
 

@@ -270,6 +270,11 @@ class Effect:
         """A change by the user."""
         self._host.command("set", self.number, name, value)
 
+    @property
+    def enabled(self) -> list[str]:
+        """The parameters that are not greyed out."""
+        return list(self._host.command("enabled", self.number))
+
     def get(self, name: str) -> Any:
         """The value of a parameter."""
         return self._host.command("get", self.number, name)

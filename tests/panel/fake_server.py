@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.field_mask_pb2 import FieldMask
 from inbetween.v1 import frame_pb2, render_pb2, render_pb2_grpc, session_pb2_grpc
 from inbetween.v1 import session_pb2 as pb
+from inbetween.v1.settings_pb2 import Settings
 
 CLIP = pb.Clip(
     media_path="/clips/A012_C004.mov",
@@ -93,6 +94,12 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
             self.session.key_frames.extend(sorted(keys, key=lambda key: key.index))
             return self._revised()
 
+    def change_settings(self, settings: Settings) -> pb.Session:
+        """Other settings of the clip, in a new revision."""
+        with self._lock:
+            self.session.settings.CopyFrom(settings)
+            return self._revised()
+
     @property
     def keys(self) -> list[int]:
         return [key.index for key in self.session.key_frames]
@@ -154,8 +161,10 @@ class FakeServer(session_pb2_grpc.SessionServiceServicer, render_pb2_grpc.Render
 
     def UpdateSettings(self, request: Any, context: Any) -> pb.UpdateSettingsResponse:  # noqa: N802
         self.requests.append(request)
-        FieldMask(paths=request.changed.paths).MergeMessage(request.settings, self.session.settings)
-        return pb.UpdateSettingsResponse(session=self._revised())
+        merged = Settings()
+        merged.CopyFrom(self.session.settings)
+        FieldMask(paths=request.changed.paths).MergeMessage(request.settings, merged)
+        return pb.UpdateSettingsResponse(session=self.change_settings(merged))
 
     def Watch(self, request: Any, context: Any) -> Iterator[pb.WatchResponse]:  # noqa: N802
         events: queue.Queue[pb.WatchResponse] = queue.Queue()

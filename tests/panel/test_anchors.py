@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from panel.widgets.timeline import ANCHOR_BESIDE, KEYS
+from panel.widgets.lanes import ANCHOR_BESIDE, KEYS
 from panel.window import CARDS_WIDTH, Window
 from tests.panel.conftest import OpenWindow
 from tests.panel.fake_server import FakeServer

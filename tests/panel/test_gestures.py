@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from panel.screenshot import take_screenshot
 from panel.shortcuts import SHORTCUTS
-from panel.widgets.timeline import KEYS, RULER
+from panel.widgets.lanes import KEYS, RULER
 from panel.window import Window
 from tests.panel.conftest import OpenWindow
 from tests.panel.fake_server import FakeServer

@@ -10,7 +10,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from panel.widgets.timeline import KEYS
+from panel.widgets.lanes import KEYS
 from panel.window import Window
 from tests.panel.conftest import OpenWindow
 from tests.server.conftest import footage, tiny_clip  # noqa: F401 - fixtures

@@ -28,7 +28,7 @@ from pytestqt.qtbot import QtBot
 
 from panel.model.session import Link
 from panel.widgets.fields import NumberField, PromptField
-from panel.widgets.timeline import CLIP, KEYS, Lane
+from panel.widgets.lanes import CLIP, KEYS, Lane
 from panel.window import Window
 from server.serving import RunningServer, ServerOptions, serve
 from tests.panel.conftest import OpenWindow

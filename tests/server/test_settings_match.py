@@ -112,6 +112,27 @@ def test_the_control_images_on_offer_are_those_that_exist(name: str) -> None:
     assert offered == {*PREPROCESSORS, MOVIE}
 
 
+@pytest.mark.parametrize(("group", "field"), ALL)
+def test_a_setting_needs_switches_texts_or_choices_that_exist(
+    group: str, field: FieldDescriptor
+) -> None:
+    described = annotation(field)
+    assert described.needs or not described.needs_value
+    for name in described.needs:
+        needed = FIELDS[name][1]
+        assert not annotation(needed).of_host
+        assert needed.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL)
+        assert set(described.needs_value) <= {c.value for c in annotation(needed).choices}
+
+
+def test_only_texts_name_files_and_only_long_ones_name_several() -> None:
+    for _, field in FIELDS.values():
+        described = annotation(field)
+        if described.HasField("names_file"):
+            assert field.type == FieldDescriptor.TYPE_STRING
+            assert described.names_file.several is described.multiline
+
+
 def test_settings_concern_painters_that_exist() -> None:
     named = {painter for _, field in FIELDS.values() for painter in annotation(field).painters}
     assert named <= {painter.name for painter in describe_painters()}

@@ -39,9 +39,8 @@ def test_an_estimator_that_does_not_exist_is_refused_with_those_that_do() -> Non
         flow_estimator(settings("farneback"))
 
 
-def test_weights_for_an_estimator_that_has_none_are_refused() -> None:
-    with pytest.raises(InvalidValueError, match=r'flow_weights is "gm.pth".*dis has no weights'):
-        flow_recipe_of(settings("dis", "gm.pth"))
+def test_weights_lie_idle_beside_an_estimator_that_has_none() -> None:
+    assert flow_recipe_of(settings("dis", "gm.pth")) == flow_recipe_of(settings("dis"))
 
 
 def test_gmflow_without_weights_is_refused() -> None:

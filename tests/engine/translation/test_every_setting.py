@@ -18,6 +18,7 @@ from engine.plan import Address
 from engine.settings import RenderSettings, TranslationSettings
 from engine.trial import Trial
 from engine.types import FloatArray, FrameSize
+from tests.annotated import SETTINGS, another, that_act
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Recorder
@@ -27,68 +28,20 @@ Changes = Mapping[str, Any]
 SCENE = MovingScene(FrameSize(128, 64), 3)
 KEYS = (0, 2)
 VISIBLE = 1e-4
-TWO: Changes = {"controlnet_2": "other controlnet"}
-DEPTH: Changes = {"controlnet_image": "depth", "depth_model": "depth model"}
-POSE: Changes = {
-    "controlnet_image": "pose",
-    "pose_model": "pose model",
-    "person_detector": "person detector",
+FILES = {name for name, shown in SETTINGS.items() if shown.HasField("names_file")}
+VALUES: Changes = {
+    "loras": "lora.safetensors 0.5",
+    "embeddings": "wonder.safetensors",
+    "control_movie": "white.%04d.png",
+    "controlnet_image": "line_art",  # which needs no file
+    "controlnet_2_image": "line_art",
 }
-FILES = (
-    "model",
-    "vae",
-    "loras",
-    "embeddings",
-    "controlnet",
-    "controlnet_2",
-    "depth_model",
-    "pose_model",
-    "person_detector",
-    "control_movie",
-)
-MOVIE: Changes = {"controlnet_image": "movie", "control_movie": "black.%04d.png"}
-
-CHANGES: Mapping[str, tuple[Changes, Any]] = {
-    "painter": ({"prompt": "mosaic"}, "style"),
-    "prompt": ({}, "a dog"),
-    "negative_prompt": ({}, "ugly"),
-    "strength": ({}, 0.5),
-    "seed": ({}, 4),
-    "sampler": ({}, "lcm"),
-    "steps": ({}, 8),
-    "guidance_scale": ({}, 3.0),
-    "model": ({}, "other model"),
-    "vae": ({}, "other vae"),
-    "loras": ({}, "lora.safetensors 0.5"),
-    "embeddings": ({"prompt": "a wonder"}, "wonder.safetensors"),
-    "freeu": ({}, True),
-    "controlnet": ({}, "other controlnet"),
-    "controlnet_image": ({}, "line_art"),
-    "controlnet_weight": ({}, 0.1),
-    "controlnet_begin": ({}, 0.5),
-    "controlnet_end": ({}, 0.5),
-    "controlnet_2": ({}, "other controlnet"),
-    "controlnet_2_image": (TWO, "line_art"),
-    "controlnet_2_weight": (TWO, 0.1),
-    "controlnet_2_begin": (TWO, 0.5),
-    "controlnet_2_end": (TWO, 0.5),
-    "depth_model": (DEPTH, "other depth model"),
-    "pose_model": (POSE, "other pose model"),
-    "person_detector": (POSE, "other person detector"),
-    "control_movie": (MOVIE, "white.%04d.png"),
-    "cross_frame_attention": ({}, "everywhere"),
-    "shape_fusion": ({}, False),
-    "pixel_fusion": ({}, False),
-    "fusion_strength": ({}, 1.0),
-    "fusion_detail": ({}, 0.0),
-    "adain": ({}, False),
-    "match_colors": ({}, True),
-    "shape_fusion_end": ({}, 0.5),
-    "pixel_fusion_begin": ({}, 0.2),
-    "pixel_fusion_end": ({}, 1.0),
-    "adain_begin": ({}, 0.5),
+"""Values that no rule finds; that of another setting is found from its annotation."""
+BESIDE: Mapping[str, Changes] = {
+    "painter": {"prompt": "mosaic"},
+    "embeddings": {"prompt": "wonder"},
 }
-"""Of each setting: others that it needs in order to act, and another value."""
+"""What must be set besides, where it is more than what the annotation says."""
 
 
 @pytest.fixture(scope="module")
@@ -104,17 +57,18 @@ def places(
     """A folder with the files that the changes name."""
     folder = tmp_path_factory.mktemp("places")
     for name, place in (
-        ("other controlnet", other_controlnet),
-        ("other vae", other_vae),
-        ("depth model", depth_model),
-        ("pose model", pose_model),
-        ("person detector", person_detector),
+        ("another controlnet", other_controlnet),
+        ("another controlnet_2", other_controlnet),
+        ("another vae", other_vae),
+        ("depth_model", depth_model),
+        ("pose_model", pose_model),
+        ("person_detector", person_detector),
     ):
         (folder / name).symlink_to(place)
-    copy_with_other_weights(tiny_model, folder / "other model", "unet")
-    copy_with_other_weights(depth_model, folder / "other depth model", ".")
-    copy_with_other_weights(pose_model, folder / "other pose model", ".")
-    copy_with_other_weights(person_detector, folder / "other person detector", ".")
+    copy_with_other_weights(tiny_model, folder / "another model", "unet")
+    copy_with_other_weights(depth_model, folder / "another depth_model", ".")
+    copy_with_other_weights(pose_model, folder / "another pose_model", ".")
+    copy_with_other_weights(person_detector, folder / "another person_detector", ".")
     torch.manual_seed(5)
     layer = "lora_unet_down_blocks_0_attentions_0_proj_in"
     down, up = torch.randn(2, 32), torch.randn(32, 2)
@@ -150,8 +104,10 @@ def painted(
 ) -> Callable[[Changes], tuple[Address, FloatArray]]:
     def painted(changes: Changes) -> tuple[Address, FloatArray]:
         """The second key frame of a clip: where it is kept, and its picture."""
+        own: Changes = {name: name for name in ("depth_model", "pose_model", "person_detector")}
+        files = {**own, "control_movie": "black.%04d.png", **changes}
         settings = RenderSettings(
-            translation=replace(tiny_settings, **with_whole_paths(changes, places))
+            translation=replace(tiny_settings, **with_whole_paths(files, places))
         )
         trial = Trial(SCENE, KEYS, Kernels.open("cpu"))
         pictures = trial.paint(settings, report)
@@ -160,15 +116,12 @@ def painted(
     return painted
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [field.name for field in fields(TranslationSettings)])
 def test_it_changes_the_painting_and_its_address(
     painted: Callable[[Changes], tuple[Address, FloatArray]], name: str
 ) -> None:
-    needed, other = CHANGES[name]
-    before, after = painted(needed), painted({**needed, name: other})
+    needed = {**that_act(name), **BESIDE.get(name, {})}
+    changed = {**needed, name: VALUES.get(name) or another(name)}
+    before, after = painted(needed), painted(changed)
     assert before[0] != after[0]
     assert np.abs(before[1] - after[1]).max() > VISIBLE
-
-
-def test_none_is_left_out() -> None:
-    assert list(CHANGES) == [field.name for field in fields(TranslationSettings)]

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from engine.errors import InvalidValueError
 from server.cli import app
 from server.commands.options import KEY_FRAMES, apply_options, setting_fields
+from tests.annotated import WITH_NEEDS, another, settings_with, that_act, that_leave_idle
 
 
 def shown(command: str, option: str) -> str:
@@ -22,6 +23,7 @@ HELP, HELP_ALL = shown("render", "--help"), shown("render", "--help-all")
 def test_all_help_names_every_setting_with_its_label(field) -> None:  # type: ignore[no-untyped-def]
     assert field.option in HELP_ALL
     assert f"{field.annotation.label}. " in HELP_ALL
+    assert f"─ {field.annotation.section} ─" in HELP_ALL
 
 
 @pytest.mark.parametrize("field", setting_fields(), ids=lambda field: field.name)
@@ -84,16 +86,35 @@ def test_the_painter_of_the_session_decides_what_may_be_set() -> None:
             {"pixel_fusion": False, "fusion_strength": 1.0},
             "--fusion-strength has no effect without",
         ),
-        ({"depth_model": "here"}, "no ControlNet looks at it: give --controlnet-image depth too"),
-        ({"pose_model": "here"}, "no ControlNet looks at it: give --controlnet-image pose too"),
-        ({"control_movie": "pose.mov"}, "give --controlnet-image movie too"),
+        (
+            {"depth_model": "here"},
+            "without --controlnet-image depth or --controlnet-2-image depth: give that too",
+        ),
+        ({"flow_weights": "a.pth"}, "without --flow-estimator raft|raft_small|gmflow: give that"),
     ],
 )
 def test_an_option_of_what_is_not_in_use_is_refused(
     given: dict[str, str | float], sentence: str
 ) -> None:
-    with pytest.raises(InvalidValueError, match=sentence):
+    with pytest.raises(InvalidValueError, match=re.escape(sentence)):
         apply_options(Settings(), given)
+
+
+@pytest.mark.parametrize("name", WITH_NEEDS)
+def test_an_option_is_taken_only_where_what_it_needs_is_in_use(name: str) -> None:
+    given = {name: another(name)}
+    apply_options(settings_with(that_act(name)), given)
+    with pytest.raises(InvalidValueError, match="has no effect without --"):
+        apply_options(settings_with(that_leave_idle(name)), given)
+
+
+def test_what_is_missing_may_lie_further_back() -> None:
+    settings = settings_with({"controlnet_image": "depth", "controlnet": ""})
+    sentence = (
+        "--depth-model has no effect without --controlnet or --controlnet-2-image depth: give"
+    )
+    with pytest.raises(InvalidValueError, match=sentence):
+        apply_options(settings, {"depth_model": "here"})
 
 
 def test_what_an_option_belongs_to_may_be_in_use_in_the_session() -> None:
