@@ -66,7 +66,8 @@ class Connection(QObject):
         self._changed = threading.Condition()
         self._closed = False
         self._latest: pb.Session | None = None  # None while the server is gone
-        self._tasks: deque[Task] = deque()
+        self._tasks: deque[tuple[str, Task]] = deque()
+        """Each with the session it is meant for: it is never done to another one."""
         self._calls = ThreadPoolExecutor(2, thread_name_prefix="panel-call")
         self._threads = [
             threading.Thread(
@@ -75,6 +76,9 @@ class Connection(QObject):
             for loop in (self._watch_loop, self._send_loop)
         ]
         self._posted.connect(self._run_posted, Qt.ConnectionType.QueuedConnection)
+        self._shown_id = ""
+        """The session that the window shows, which its edits are meant for."""
+        self.session_arrived.connect(self._show)
 
     def start(self) -> None:
         """Begins to look for the server."""
@@ -145,6 +149,10 @@ class Connection(QObject):
     def _run_posted(self, function: Callable[[], None]) -> None:
         function()
 
+    @Slot(object)
+    def _show(self, session: pb.Session) -> None:
+        self._shown_id = session.id
+
     def _opened(self, answer: pb.OpenSessionResponse) -> None:
         with self._changed:
             self.session_id = answer.session.id
@@ -152,7 +160,7 @@ class Connection(QObject):
 
     def _enqueue(self, task: Task) -> None:
         with self._changed:
-            self._tasks.append(task)
+            self._tasks.append((self._shown_id, task))
             self._changed.notify_all()
 
     # In the threads
@@ -244,10 +252,11 @@ class Connection(QObject):
                 self._changed.wait_for(lambda: self._closed or (self._tasks and self._latest))
                 if self._closed:
                     return
-                task, session = self._tasks[0], self._latest
+                (meant_for, task), session = self._tasks[0], self._latest
             assert session is not None  # noqa: S101 - waited for above
             try:
-                task(session)
+                if session.id == meant_for:  # otherwise its session was deleted meanwhile
+                    task(session)
             except grpc.RpcError as error:
                 if code_of(error) in GONE_CODES:
                     self._wait_for_the_watch(session)

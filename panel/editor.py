@@ -23,6 +23,7 @@ from panel.model.edits import (
 from panel.model.notices import Notice, notice_of
 from panel.model.session import Link, SessionModel, is_active
 from panel.model.settings import SettingField
+from panel.model.wording import plural
 
 ESTIMATE_DELAY_MS = 150
 LARGEST_SEED = 2**31 - 1
@@ -211,7 +212,9 @@ class Editor(QObject):
         self._show_session()
 
     def _edit_refused(self, number: int, reason: str) -> None:
-        command = self._commands.pop(number)
+        command = self._commands.pop(number, None)
+        if command is None:  # of a session that is gone
+            return
         self.model.refused(number)
         command.setObsolete(True)
         stack = self.undo_stack
@@ -232,13 +235,27 @@ class Editor(QObject):
         self.info_changed.emit()
 
     def _take_session(self, session: pb.Session) -> None:
-        is_first = self.model.session is None
+        before = self.model.session
+        is_first = before is None
+        if before is not None and before.id != session.id:
+            self._leave_session()
         self.model.take_session(session)
         self._show_session()
         if is_first:
             self.playhead_moved.emit()
             self.move_playhead(self.model.playhead)
         self._estimate_timer.start()
+
+    def _leave_session(self) -> None:
+        """Before another one: nothing of this one's edits is done or undone there."""
+        unsent = self.model.unsent_edits
+        self._commands.clear()
+        self.undo_stack.clear()
+        if unsent:
+            self.refused.emit(
+                f"{plural(unsent, 'change')} did not reach the session before this one, which is "
+                "gone."
+            )
 
     def _take_frames(self, runs: list[pb.FrameRun]) -> None:
         before = self.model.frames.copy()

@@ -61,8 +61,11 @@ class SessionModel:
     # What comes from the server
 
     def take_session(self, session: pb.Session) -> None:
-        """A session from the watch. Another clip starts anew."""
+        """A session from the watch. Another clip starts anew, without the edits of the last one."""
         known = self._server_session
+        if known is not None and known.id != session.id:
+            self._pending.clear()
+            self._made_in.clear()
         if known is None or known.id != session.id or known.clip.range != session.clip.range:
             self.frames = FrameStates(session.clip.range.first, session.clip.range.last)
             self.playhead = min(max(self.playhead, self.first), self.last)

@@ -475,8 +475,20 @@ def test_a_panel_whose_session_is_deleted_says_so_and_opens_another_clip(
     assert window.strip.title.text() == "The session was deleted"
     assert opened.session_id in window.strip.text.text()
     QTest.keyClick(window, Qt.Key.Key_Right)
+    QTest.keyClick(window, Qt.Key.Key_M)  # meant for the session that is gone
+    assert window.editor.model.keys == [1, 2]
     window.connection.open_movie(clip)
     qtbot.waitUntil(lambda: window.editor.model.link is Link.CONNECTED)
+    model = window.editor.model
+    qtbot.waitUntil(lambda: model.session is not None and model.session.id != opened.session_id)
+    assert model.session is not None
+    assert model.unsent_edits == 0
+    assert not window.editor.undo_stack.canUndo()
+    there = Opened(window, opened.sessions, model.session.id)
+    before = there.keys
+    assert 1 not in before
+    QTest.keyClick(window, Qt.Key.Key_M)  # this one is meant for the new session
+    qtbot.waitUntil(lambda: there.keys == sorted([1, *before]))
     qtbot.waitUntil(
         lambda: not window.strip.isVisible() or "deleted" not in window.strip.title.text()
     )
