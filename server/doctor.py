@@ -23,11 +23,15 @@ from server import bundle, paths
 from server.bundle import BUNDLE, SEARCH_VARIABLE, Bundle
 from server.client import connect
 from server.launcher import ServerUnavailableError
-from server.limits import BUDGET_VARIABLE, GIB, budget_gib
+from server.limits import BUDGET_VARIABLE, GIB, IDLE_MINUTES, budget_gib, idle_minutes
 from server.work.worker import DEVICE_VARIABLE
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 PLATFORM = "QT_QPA_PLATFORM"
+SCREEN = (*DISPLAYS, PLATFORM)
+WINDOW_SECONDS = 60.0
+"""A screen that has not answered by then does not."""
+
 LOW_DISK_BYTES = 10 * GIB
 NO_DISK_BYTES = GIB
 PACKAGES = (
@@ -115,7 +119,11 @@ def check_versions() -> Iterator[Finding]:
 def check_disk() -> Iterator[Finding]:
     """Room for results and takes."""
     home = paths.home_folder()
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    existing = next(path for path in (home, *home.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        todo = "set INBETWEEN_HOME to a folder of yours."
+        yield Finding(Verdict.FAILURE, "disk", f"{existing} is no folder: {todo}")
+        return
     free = shutil.disk_usage(existing).free
     kept = f"at most {budget_gib():g} GiB for what can be made again ({BUDGET_VARIABLE})"
     text = f"{free / GIB:.1f} GiB free for {home}, {kept}"
@@ -164,7 +172,7 @@ def check_models() -> Iterator[Finding]:
 
 def check_panel() -> Iterator[Finding]:
     """Whether the panel can open a window where it would; without a screen, whether it could."""
-    if any(os.environ.get(name) for name in (*DISPLAYS, PLATFORM)) or sys.platform != "linux":
+    if any(os.environ.get(name) for name in SCREEN) or sys.platform != "linux":
         opened, text = _open_window(os.environ)
         verdict = Verdict.OK if opened else Verdict.FAILURE
         yield Finding(verdict, "panel", f"a window opens on {text}" if opened else text)
@@ -179,13 +187,21 @@ def check_panel() -> Iterator[Finding]:
 
 def _open_window(environment: Mapping[str, str]) -> tuple[bool, str]:
     """Tried in a process of its own, which may fail: the platform of the window, or the problem."""
-    tried = subprocess.run(
-        [sys.executable, "-m", "panel", "--check"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-m", "panel", "--check"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=WINDOW_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        screen = ", ".join(f"{name}={environment[name]}" for name in SCREEN if name in environment)
+        return False, (
+            f"no window opened within {WINDOW_SECONDS:g} seconds ({screen or 'the usual screen'}): "
+            "see whether other programs open windows there, or log in anew."
+        )
     opened = tried.returncode == 0
     said = tried.stdout if opened else tried.stderr
     return opened, (said.strip().splitlines() or ["it ends without a word"])[-1]
@@ -238,6 +254,7 @@ def _plugin_finding(installed: Bundle, *, is_searched: bool) -> Finding:
 def check_server() -> Iterator[Finding]:
     """Whether a server runs, and what it renders with."""
     socket = paths.socket_path()
+    idle_minutes(IDLE_MINUTES)  # Raises what no server would start with.
     try:
         with connect(start=False) as client:
             info = client.server_info()

@@ -40,19 +40,23 @@ def duration(seconds: float) -> str:
 
 
 def time_text(seconds: float, *, is_rough: bool) -> str:
-    """How long something takes, as exactly as it is known: `about 1 min 10 s`, `roughly 4 min`."""
-    return f"roughly {_rough(seconds)}" if is_rough else f"about {duration(seconds)}"
+    """How long something takes, as exactly as it is known: `about 1 min 10 s`, `roughly 4 min`, `a
+    few seconds`.
+    """
+    return _rough(seconds) if is_rough else f"about {duration(seconds)}"
 
 
 def _rough(seconds: float) -> str:
+    if seconds < 10:
+        return "a few seconds"
     if seconds < 55:
-        return f"{max(10, round(seconds, -1)):.0f} s"
+        return f"roughly {round(seconds, -1):.0f} s"
     minutes = seconds / 60
     if minutes < 9.5:
-        return f"{max(1, minutes):.0f} min"
+        return f"roughly {max(1, minutes):.0f} min"
     if minutes < 85:
-        return f"{minutes / 10:.0f}0 min"
-    return f"{minutes / 60:.0f} h"
+        return f"roughly {minutes / 10:.0f}0 min"
+    return f"roughly {minutes / 60:.0f} h"
 
 
 def price(renewal: render_pb2.EstimateCostResponse | None, *, of_each: bool = False) -> str:

@@ -82,24 +82,38 @@ def install(where: Where | None) -> None:
 
 def remove(where: Where | None) -> None:
     """Takes away what `install` put there, and nothing else."""
-    wanted = [where] if where else [Where.SYSTEM] if _is_sudo() else list(Where)
+    wanted = [where] if where else [Where.SYSTEM] if _is_sudo() else [Where.USER, Where.SYSTEM]
     places = [_place_of(each) for each in wanted]
     there = [place for place in places if place.bundle.is_there]
+    failures = []
     for place in there:
-        if not _is_ours(place.bundle):
-            typer.echo(f"{place.bundle.path} is not of this installation and stays.")
-            continue
-        with _not_writable(place, "install-plugin --remove"):
-            old = place.folder / f".inbetween-{os.getpid()}-old"
-            place.bundle.path.rename(old)
-            _delete(old)
-        typer.echo(f"{place.bundle.path} is removed.")
+        try:
+            _take_away(place)
+        except StorageError as error:
+            failures.append(str(error))
+        except OSError as error:
+            failures.append(f"{place.bundle.path} cannot be removed: {error.strerror}.")
     if not there:
         folders = " or ".join(str(place.folder) for place in places)
         typer.echo(f"The effect is not in {folders}: nothing is removed.")
     for place in places:
         if not place.bundle.is_there:
             _forget(place)
+    if failures:
+        raise StorageError("\n".join(failures))
+
+
+def _take_away(place: Place) -> None:
+    """Raises StorageError or OSError where that cannot be."""
+    path = place.bundle.path
+    if not _is_ours(place.bundle):
+        typer.echo(f"{path} is not of this installation and stays.")
+        return
+    with _not_writable(place, "install-plugin --remove"):
+        old = place.folder / f".inbetween-{os.getpid()}-old"
+        path.rename(old)
+        _delete(old)
+    typer.echo(f"{path} is removed.")
 
 
 def _place(where: Where | None) -> Place:
@@ -162,8 +176,11 @@ def _check_replaceable(old: Bundle) -> None:
 
 
 def _is_ours(installed: Bundle) -> bool:
+    """Also a link to a checkout that is gone, whose own command is gone with it."""
     if installed.path.is_symlink():
-        return installed.path.readlink() == bundle.built_bundle().path
+        target = installed.path.readlink()
+        is_lost = target.name == BUNDLE and not installed.path.exists()
+        return is_lost or target == bundle.built_bundle().path
     return installed.is_inbetween and installed.command == bundle.own_command()
 
 

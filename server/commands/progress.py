@@ -141,19 +141,22 @@ def left_text(seconds: float, *, is_rough: bool) -> str:
     """What is said of the time left; empty where nothing is known."""
     if seconds <= 0:
         return ""
-    return f"roughly {rough_text(seconds)} left" if is_rough else f"about {time_text(seconds)} left"
+    said = rough_text(seconds) if is_rough else f"about {time_text(seconds)}"
+    return f"{said} left"
 
 
 def rough_text(seconds: float) -> str:
-    """As exact as a guess: 20 s, 4 min, 50 min, 3 h."""
+    """As exact as a guess: a few seconds, roughly 20 s, roughly 4 min, roughly 3 h."""
+    if seconds < 10:
+        return "a few seconds"
     if seconds < 55:
-        return f"{max(10, round(seconds, -1)):.0f} s"
+        return f"roughly {round(seconds, -1):.0f} s"
     minutes = seconds / 60
     if minutes < 9.5:
-        return f"{max(1, minutes):.0f} min"
+        return f"roughly {max(1, minutes):.0f} min"
     if minutes < 85:
-        return f"{minutes / 10:.0f}0 min"
-    return f"{minutes / 60:.0f} h"
+        return f"roughly {minutes / 10:.0f}0 min"
+    return f"roughly {minutes / 60:.0f} h"
 
 
 def time_text(seconds: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.media.color import to_painting_space
@@ -22,7 +23,7 @@ from engine.types import FloatArray, FrameRange
 from engine.vision_language import USUAL_CLIP, VisionLanguageModel, find_clip
 from engine.wording import plural
 from server.commands.order import parse_keys, parse_range
-from server.commands.origin import origin_of
+from server.commands.origin import Origin, origin_of
 from server.commands.plot import Panel, write_plot
 from server.commands.progress import ProgressDisplay
 
@@ -114,7 +115,7 @@ def report(order: ReportOrder) -> None:
             done = f"{len(measured):,} of {plural(len(frames), 'frame')}"
             typer.echo(f"Stopped after {done}.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    _print(measured)
+    _print(measured, _source(order))
     if order.json is not None:
         _write_json(order.json, order, clip_model, measured)
     if order.plot is not None:
@@ -130,16 +131,26 @@ def _completed(order: ReportOrder) -> ReportOrder:
         return order
     return replace(
         order,
-        source=order.source or _found(origin.clip, order.result),
+        source=order.source or _found(origin, order.result),
         frames=order.frames or origin.frames,
         keys=origin.keys if order.keys is None else order.keys,
     )
 
 
-def _found(clip: Path, result: Path) -> Path | None:
-    """A movie tells the name of its clip, which mostly lies beside it or in this folder."""
-    places = (clip, result.parent / clip, result.parent / clip.name)
-    return next((place for place in places if place.is_file()), None)
+def _found(origin: Origin, result: Path) -> Path | None:
+    """A movie tells only the name of its clip, which is looked for beside it and nowhere else: in
+    other folders other clips have that name. Pictures tell where their clip lay.
+    """
+    beside = result.parent / origin.clip.name
+    places = (beside,) if _is_movie(result) else (result.parent / origin.clip, beside)
+    return next(
+        (place for place in places if place.is_file() and not _is_same(place, result)), None
+    )
+
+
+def _is_same(place: Path, result: Path) -> bool:
+    """A result may have the name of its clip, in another folder."""
+    return result.is_file() and place.samefile(result)
 
 
 def _source(order: ReportOrder) -> Path:
@@ -214,7 +225,7 @@ def _embeddings(
     )
 
 
-def _print(frames: Collection[FrameFigures]) -> None:
+def _print(frames: Collection[FrameFigures], source: Path) -> None:
     """The source's own figures are what a result that keeps to it comes near to."""
     table = Table(box=None, pad_edge=False)
     table.add_column("figure")
@@ -229,6 +240,7 @@ def _print(frames: Collection[FrameFigures]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{plural(len(frames), 'frame')}, {plural(keys, 'key frame')} among them")
+    console.print(Text(f"The source is {source}."), soft_wrap=True)
 
 
 def _of_source(frames: Collection[FrameFigures]) -> Figures:

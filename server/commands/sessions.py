@@ -19,10 +19,11 @@ from inbetween.v1.settings_pb2 import Settings
 from inbetween.v1.upkeep_pb2 import SessionUsage
 from rich.filesize import decimal
 
-from engine.errors import InvalidValueError
+from engine.errors import InvalidValueError, NotFoundError
 from engine.settings import RenderSettings
 from server.client import Client, connect
 from server.commands.tables import print_table
+from server.errors import NotPossibleNowError
 from server.settings import settings_message
 
 SECONDS_PER_DAY = 86_400
@@ -66,7 +67,8 @@ def delete_session(session_id: str, *, ask: bool) -> None:
     with connect() as client:
         (usage,) = client.measure_sessions(session_id)
         _confirm(client, [usage], ask=ask)
-        _delete(client, [usage])
+        freed = client.delete_session(session_id)
+    typer.echo(f"{decimal(freed)} are free.")
 
 
 def clean_sessions(session_id: str, older_than_days: int | None, *, ask: bool) -> None:
@@ -85,7 +87,7 @@ def clean_sessions(session_id: str, older_than_days: int | None, *, ask: bool) -
         answer = client.clean_sessions(session_id)
     typer.echo(f"{decimal(answer.freed_bytes)} are free. Takes and results are still there.")
     for busy in answer.busy_session_ids:
-        typer.echo(f"Session {busy} is being rendered and was left as it is.")
+        typer.echo(_busy_text(busy))
 
 
 def losses(client: Client, usages: Sequence[SessionUsage]) -> Iterator[str]:
@@ -116,7 +118,21 @@ def _delete_older(client: Client, days: int, *, ask: bool) -> None:
         typer.echo(f"No session was left unused for {_plural(days, 'day')}.")
         return
     _confirm(client, old, ask=ask)
-    _delete(client, old)
+    freed = 0
+    try:
+        for usage in old:
+            try:
+                freed += client.delete_session(usage.session_id)
+            except NotPossibleNowError:
+                typer.echo(_busy_text(usage.session_id))
+            except NotFoundError:
+                continue  # Somebody else was quicker.
+    finally:
+        typer.echo(f"{decimal(freed)} are free.")
+
+
+def _busy_text(session_id: str) -> str:
+    return f"Session {session_id} is being rendered and was left as it is."
 
 
 def _confirm(client: Client, usages: Sequence[SessionUsage], *, ask: bool) -> None:
@@ -124,11 +140,6 @@ def _confirm(client: Client, usages: Sequence[SessionUsage], *, ask: bool) -> No
         typer.echo(line)
     if ask:
         typer.confirm(f"Delete {_count(usages, 'session')}?", abort=True)
-
-
-def _delete(client: Client, usages: Iterable[SessionUsage]) -> None:
-    freed = sum(client.delete_session(usage.session_id) for usage in usages)
-    typer.echo(f"{decimal(freed)} are free.")
 
 
 def _facts(session: Session, states: str, usage: SessionUsage) -> Iterator[tuple[str, str]]:

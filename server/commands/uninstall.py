@@ -53,7 +53,8 @@ def _made_in(folder: Path) -> list[Path]:
 
 def _bundles() -> list[Path]:
     folders = dict.fromkeys([*bundle.searched_folders(), bundle.user_folder()])
-    return [folder / bundle.BUNDLE for folder in folders if (folder / bundle.BUNDLE).exists()]
+    installed = [bundle.Bundle(folder / bundle.BUNDLE) for folder in folders]
+    return [each.path for each in installed if each.is_there]
 
 
 def _size(path: Path) -> int:

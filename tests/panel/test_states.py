@@ -102,6 +102,20 @@ def test_a_panel_that_comes_before_the_server_waits_for_it(
     qtbot.waitUntil(lambda: window.is_settled)
 
 
+def test_the_end_of_a_job_that_nobody_measured_is_a_few_seconds_away(
+    open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
+) -> None:
+    fake_server.session.key_frames.add(index=0)
+    window = _opened(open_window, fake_server, qtbot)
+    job = pb.Job(id="1", state=pb.JOB_STATE_RUNNING, fraction=0.99, seconds_left=2, rough=True)
+    job.range.last = 95
+    fake_server.tell(pb.WatchResponse(job=job))
+    qtbot.waitUntil(lambda: window.status_bar.left.text() == "a few seconds left")
+    job.seconds_left = 24
+    fake_server.tell(pb.WatchResponse(job=job))
+    qtbot.waitUntil(lambda: window.status_bar.left.text() == "roughly 20 s left")
+
+
 def test_a_failed_job_says_why_and_is_tried_again_by_one_click(
     open_window: OpenWindow, fake_server: FakeServer, qtbot: QtBot
 ) -> None:

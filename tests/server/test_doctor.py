@@ -1,15 +1,20 @@
 """`inbetween doctor` says what is well, what is missing, and what to do about it."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from server import bundle
+from server import doctor as server_doctor
 from server.bundle import BUNDLE, Bundle
 from server.cli import app
 from tests.screen import hide_screen, virtual_screen
+
+FIRST_X_PORT = 6000
+"""Of display 0, where displays are reached by TCP."""
 
 
 @pytest.fixture
@@ -99,6 +104,41 @@ def test_a_window_is_opened_on_the_screen_that_is_there(
     assert line(result, "panel").startswith("fail  panel: The panel cannot reach the screen")
     monkeypatch.setenv("QT_QPA_PLATFORM", "minimal")
     assert line(doctor(), "panel") == "ok    panel: a window opens on minimal"
+
+
+def test_a_screen_that_does_not_answer_is_told_after_a_while(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_doctor, "WINDOW_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        display = f"127.0.0.1:{silent.getsockname()[1] - FIRST_X_PORT}"
+        monkeypatch.setenv("DISPLAY", display)
+        result = doctor()
+    assert result.exit_code == 1
+    wanted = f"fail  panel: no window opened within 2 seconds (DISPLAY={display}): "
+    assert line(result, "panel").startswith(wanted)
+
+
+def test_a_home_that_is_no_folder_is_a_failure(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lost = clean / "file", clean / "lost"
+    file.write_text("")
+    lost.symlink_to(clean / "gone")
+    for home, wrong in ((file, file), (file / "below", file), (lost, lost)):
+        monkeypatch.setenv("INBETWEEN_HOME", str(home))
+        assert line(doctor(), "disk") == (
+            f"fail  disk: {wrong} is no folder: set INBETWEEN_HOME to a folder of yours."
+        )
+
+
+def test_minutes_that_no_server_would_start_with_are_a_failure(
+    clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INBETWEEN_IDLE_MINUTES", "abc")
+    result = doctor()
+    assert result.exit_code == 1
+    assert line(result, "server").startswith("fail  server: INBETWEEN_IDLE_MINUTES is 'abc': ")
 
 
 def test_a_runtime_folder_that_others_can_open_is_a_failure(clean: Path) -> None:

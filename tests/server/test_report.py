@@ -137,6 +137,28 @@ def test_a_movie_tells_itself_what_it_was_made_from(folder: Path, suffix: str) -
     assert keys_of(told(folder, made.name, "--keys", "4")) == [4]
 
 
+def test_the_clip_of_a_movie_is_looked_for_beside_it_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a clip of that name in the current folder nor the result itself is taken for it."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for each in (here, there):
+        each.mkdir()
+        write(each / "clip.mkv", FrameRange(0, 7))
+    monkeypatch.chdir(here)
+    comment = comment_of(Path("clip.mkv"), FrameRange(2, 6), [3])
+    made = write(there / "made.mkv", FrameRange(2, 6), FLICKER, comment)
+    answer = CliRunner().invoke(cli.app, ["report", str(made)])
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1] == f"The source is {there / 'clip.mkv'}."
+    made = made.rename(there / "clip.mkv")
+    answer = CliRunner().invoke(cli.app, ["report", str(made)])
+    assert answer.exit_code == 2
+    assert "name it by --source" in answer.stderr
+    told = CliRunner().invoke(cli.app, ["report", str(made), "--source", "clip.mkv"])
+    assert told.stdout.splitlines()[-1] == "The source is clip.mkv."
+
+
 def test_a_movie_whose_clip_is_not_known_needs_to_be_told_it(folder: Path) -> None:
     for name, comment in (("foreign", "filmed in May"), ("moved", MOVED), ("cut", MOVED[:-5])):
         made = write(folder / f"{name}.mkv", FrameRange(2, 6), FLICKER, comment)

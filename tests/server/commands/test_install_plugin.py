@@ -1,6 +1,7 @@
 """`inbetween install-plugin` puts the effect where hosts look, and takes it away again."""
 
 import ctypes
+import errno
 import os
 import shutil
 import subprocess
@@ -141,6 +142,39 @@ def test_a_link_is_removed_after_its_checkout_was_cleaned(checkout: Bundle) -> N
     assert doctor().startswith("fail  effect: ")
     assert "is removed" in install("--remove").stdout
     assert not system().is_there
+
+
+def test_a_link_to_a_checkout_that_is_gone_is_listed_and_removed(
+    package: Bundle, machine: Path
+) -> None:
+    """By whichever installation is there still."""
+    system().path.parent.mkdir(parents=True)
+    system().path.symlink_to(machine / "gone" / "build" / "plugin" / BUNDLE)
+    assert str(system().path) in CliRunner().invoke(app, ["uninstall"]).stdout
+    assert f"{system().path} is removed." in install("--remove").stdout
+    assert not system().is_there
+
+
+def test_a_folder_that_may_not_be_written_keeps_nothing_else_from_being_removed(
+    checkout: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("--system")
+    install("--user")
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        """As for somebody who is not root."""
+        if path.parent == bundle.SYSTEM_FOLDER:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    told = install("--remove", code=1)
+    assert f"{user().path} is removed." in told.stdout
+    assert f"sudo {COMMAND} install-plugin --remove --system" in told.stderr
+    assert not user().path.parent.exists()
+    assert not (Path.home() / ".config" / "environment.d" / "60-inbetween.conf").exists()
+    assert system().is_there
 
 
 def test_an_older_one_is_replaced_while_a_host_has_it_open(package: Bundle) -> None:

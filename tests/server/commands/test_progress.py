@@ -77,18 +77,22 @@ def test_writing_the_movie_belongs_to_the_whole_and_the_bar_does_not_go_back() -
 
 
 def test_a_rough_time_is_said_roughly() -> None:
-    assert [rough_text(seconds) for seconds in (3, 24, 57, 200, 3100, 9000)] == [
-        "10 s",
-        "20 s",
-        "1 min",
-        "3 min",
-        "50 min",
-        "2 h",
+    assert [rough_text(seconds) for seconds in (3, 9.9, 12, 24, 57, 200, 3100, 9000)] == [
+        "a few seconds",
+        "a few seconds",
+        "roughly 10 s",
+        "roughly 20 s",
+        "roughly 1 min",
+        "roughly 3 min",
+        "roughly 50 min",
+        "roughly 2 h",
     ]
     assert left_text(0, is_rough=True) == ""
     text = io.StringIO()
     display(text, Watch()).job(painting(5, 0.31, 245, rough=True))
     assert text.getvalue().endswith("roughly 4 min left\n")
+    display(text, Watch()).job(painting(12, 0.99, 2, rough=True))
+    assert text.getvalue().endswith(", a few seconds left\n")
 
 
 def test_without_a_terminal_a_render_tells_how_it_goes_with_counts(

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from inbetween.v1.session_pb2 import PLACEMENT_HAND, KeyFrame
 from typer.testing import CliRunner, Result
 
 from server import cli
@@ -123,6 +124,28 @@ def test_cleaning_leaves_results_and_sessions_in_use(inbetween: Any, session: st
     assert session not in inbetween("sessions", "list").stdout
     assert inbetween("sessions", "clean", "x", "--older-than", "1").exit_code == 2
     assert inbetween("sessions", "clean", "--yes").exit_code == 2
+
+
+def test_cleaning_old_sessions_leaves_those_that_are_rendered_and_tells_the_sum(
+    inbetween: Any, fresh_home: Path, movie: Any
+) -> None:
+    with connect() as client:
+        idle = client.open_session(movie("idle.mp4")).id
+        busy = client.open_session(movie("busy.mp4", size=(240, 136), count=25)).id
+        later = client.open_session(movie("later.mp4")).id
+        session = client.session(busy).session
+        keys = [KeyFrame(index=index, placement=PLACEMENT_HAND) for index in (0, 24)]
+        client.set_key_frames(session, keys)
+        job = next(client.run_job(busy))
+        told = inbetween("sessions", "clean", "--older-than", "0", "--yes")
+        client.cancel_job(job.id)
+    assert told.exit_code == 0, told.stderr
+    assert f"Session {busy} is being rendered and was left as it is." in told.stdout
+    assert told.stdout.endswith(" are free.\n")
+    left = inbetween("sessions", "list").stdout
+    assert busy in left
+    assert idle not in left
+    assert later not in left
 
 
 def test_uninstall_tells_what_lies_where_and_removes_what_is_ours_alone(
