@@ -224,3 +224,11 @@ fi
         f"{source}_1.dsc" for source in ("grpc", "protobuf", "abseil", "c-ares", "zlib")
     ]
     assert (prefix / "recipe").exists()
+
+
+def test_a_folder_with_other_things_is_not_taken_for_the_libraries(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", f"{tmp_path}/")
+    assert done.returncode == 1
+    assert "holds other things than libraries of this script" in done.stderr
+    assert (tmp_path / "precious").read_text() == "mine"

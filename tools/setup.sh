@@ -74,7 +74,7 @@ start() {
   local log=$1
   shift
   set -m
-  "$@" >"$log" 2>&1 &
+  "$@" </dev/null >"$log" 2>&1 &
   set +m
 }
 

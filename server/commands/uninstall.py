@@ -1,9 +1,10 @@
 """`inbetween uninstall`: what lies where, and how to remove it."""
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from server.commands.sessions import losses
 from server.commands.tables import print_table
 from server.launcher import stop_server
 from server.serving import locked
-from server.session_folder import size_of
+from server.session_folder import DOOMED, size_of
 
 
 def uninstall(*, remove: bool, ask: bool) -> None:
@@ -32,10 +33,20 @@ def uninstall(*, remove: bool, ask: bool) -> None:
         typer.echo("\nNothing was removed. inbetween uninstall --remove deletes the first two.")
 
 
+HOME_FILES = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
+RUNTIME_FILES = ("server.sock", "server.log", *(f"server.log.{number}" for number in range(1, 10)))
+"""Not the lock: a server that waits for it would hold one that no other sees."""
+_SESSION = re.compile(rf"({re.escape(DOOMED)})?[0-9a-f]{{16}}")
+
+
 def _places() -> Iterator[tuple[str, str]]:
     """What lies where, how large, and what removes it."""
-    for name, folder in (("sessions", paths.home_folder()), ("server", paths.runtime_folder())):
-        size = decimal(sum(map(_size, _made_in(folder))))
+    home, runtime = paths.home_folder(), paths.runtime_folder()
+    for name, folder, made in (
+        ("sessions", home, _made_in_home(home)),
+        ("server", runtime, _made_in_runtime(runtime)),
+    ):
+        size = decimal(sum(map(_size, made)))
         yield name, f"{folder} ({size}): inbetween uninstall --remove"
     for effect in _bundles():
         size = decimal(_size(effect))
@@ -45,10 +56,22 @@ def _places() -> Iterator[tuple[str, str]]:
     yield "models", f"{cache}: Hugging Face's, which other programs use too; left alone"
 
 
-def _made_in(folder: Path) -> list[Path]:
-    """What the server made there: a folder that somebody chose may hold other things too."""
-    names = ("sessions", "state.sqlite*", "server.sock", "server.lock", "server.log*")
-    return [path for name in names for path in folder.glob(name)]
+def _made_in_home(folder: Path) -> list[Path]:
+    """What the server made there: a folder that somebody chose may hold other things too. Sessions
+    come first, so that the books are the last to go.
+    """
+    sessions = folder / "sessions"
+    found = sorted(sessions.iterdir()) if sessions.is_dir() else []
+    made = [path for path in found if _SESSION.fullmatch(path.name) and path.is_dir()]
+    return made + _existing(folder, HOME_FILES)
+
+
+def _made_in_runtime(folder: Path) -> list[Path]:
+    return _existing(folder, RUNTIME_FILES)
+
+
+def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
+    return [folder / name for name in names if os.path.lexists(folder / name)]
 
 
 def _bundles() -> list[Path]:
@@ -68,26 +91,30 @@ def _remove(*, ask: bool) -> None:
         typer.confirm("Delete all of it?", abort=True)
     stop_server()
     with locked(paths.lock_path(), paths.socket_path()):  # No server begins meanwhile.
-        for folder in (paths.home_folder(), paths.runtime_folder()):
-            _empty(folder)
+        home, runtime = paths.home_folder(), paths.runtime_folder()
+        _delete(_made_in_home(home))
+        _delete(_made_in_runtime(runtime))
+        for folder in (home / "sessions", home):
+            with suppress(OSError):  # where other things lie, or the folder is a link
+                folder.rmdir()
     typer.echo("Sessions and server files are gone. The effect and the program are still there.")
 
 
 def _lost() -> Iterator[str]:
-    if not (paths.home_folder() / "state.sqlite").exists():
+    home = paths.home_folder()
+    if not (home / "state.sqlite").exists():
+        for path in _made_in_home(home):
+            yield f"lost: {path}"
         return
     yield "\nThis is lost:"
     try:
         with connect() as client:
             yield from losses(client, client.measure_sessions())
     except InbetweenError as error:
-        yield f"all of {paths.home_folder()}, which cannot be read now ({error})"
+        yield f"all of {home}, which cannot be read now ({error})"
 
 
-def _empty(folder: Path) -> None:
-    """Deletes what the server made there, and the folder where that was all."""
-    for path in _made_in(folder):
+def _delete(made: Iterable[Path]) -> None:
+    for path in made:
         with storage_errors(path):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with suppress(OSError):
-        folder.rmdir()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
