@@ -23,7 +23,8 @@ recipe() {
   "${CXX:-c++}" --version
 }
 
-# The system's own archives, read for sources, whatever they call their release. Others (of drivers, of browsers) are left out.
+# The system's own archives, read for sources, whatever they call their release. Others (of drivers,
+# of browsers) are left out.
 source_lists() {
   local origin uri suite component
   # shellcheck disable=SC2016 - these are apt's names
