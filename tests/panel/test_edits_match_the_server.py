@@ -181,7 +181,6 @@ EDITS: Mapping[str, Edit] = {
     "strength out of range": change_setting("strength", 1.5),
     "painter": change_setting("painter", "diffusion"),
     "painter that is none": change_setting("painter", "rembrandt"),
-    "colour space of a file": change_setting("color_space", "linear"),
 }
 REFUSED = {
     "own strength out of range",
@@ -189,7 +188,6 @@ REFUSED = {
     "a take that is not there",
     "strength out of range",
     "painter that is none",
-    "colour space of a file",
 }
 """Only the server knows what is wrong: the panel shows them until its sentence comes."""
 

@@ -150,7 +150,7 @@ def test_an_exr_sequence_can_be_the_result(inbetween: Any, movie: Any, tmp_path:
 @pytest.fixture
 def long_render(movie: Any, tmp_path: Path) -> list[str]:
     """A command that takes some seconds."""
-    clip = movie("long.mp4", size=(240, 136), count=13)
+    clip = movie("long.mp4", size=(480, 272), count=13)
     command = [sys.executable, "-m", "server.cli", "render", str(clip), "--keys", "0,6,12"]
     quick = ["--painter", "style", "--prompt", "mosaic"]
     return [*command, *quick, "--out", str(tmp_path / "long-out.mp4")]
