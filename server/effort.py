@@ -8,7 +8,7 @@ worked out from their sizes and not measured.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from math import log2
 
@@ -26,7 +26,6 @@ from server.work.worker import DEVICE_VARIABLE
 CUTS = "cuts"
 """The sort of work that looks for them."""
 _CUDA_KERNELS = "inbetween_kernels_cuda"
-_TRAINED_TIMES = 1000
 """Of a diffusion model; how many does not matter here."""
 _TABLE_THREADS = 2
 _MORE_THREADS = 0.75
@@ -188,20 +187,18 @@ def _sampling_parts(
     call = _SAMPLING_SECONDS_PER_PIXEL * (size + _SAMPLING_PIXELS_BESIDE)
     if is_large:
         call *= _LARGE_SAMPLING
-    # Which times are sampled does not matter here, so a sampler's limit of steps does not either.
-    wanted = replace(settings, sampler="ddim")
-    schedule = schedule_of(wanted, _TRAINED_TIMES, against_others=against_others)
+    schedule = schedule_of(settings, against_others=against_others)
     looks = against_others and settings.cross_frame_attention != "off"
     parts = [_ENCODING_SECONDS_PER_PIXEL * coding]
     if settings.match_colors:
         parts += [call] * settings.steps
         parts[-1] += _DECODING_SECONDS_PER_PIXEL * coding
-    parts += [call * (2 if looks else 1)] * len(schedule.times)
+    parts += [call * (2 if looks else 1)] * schedule.count
     if schedule.pixel:
         parts[-1] += _FUSING_SECONDS_PER_PIXEL * coding
         # The second pass looks at what the references were asked in the first one, and begins
         # with a step that was done.
-        parts += [0.0] + [call] * (len(schedule.times) - schedule.pixel.start - 1)
+        parts += [0.0] + [call] * (schedule.count - schedule.pixel.start - 1)
     parts[-1] += _DECODING_SECONDS_PER_PIXEL * coding
     return parts
 

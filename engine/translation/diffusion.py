@@ -18,16 +18,14 @@ from engine.plan import Recipe
 from engine.report import Report, Stage
 from engine.settings import CONTROLNETS, MOVIE, TranslationSettings
 from engine.translation.controls.registry import image_identity
-from engine.translation.models.add_ons import inversions_of, loras_of
+from engine.translation.models.add_ons import identity_of_loras, inversions_of
 from engine.translation.models.files import (
     BASE,
     CONTROLNET,
-    LORA,
     POCKET,
     VAE,
     file_facts,
     find_files,
-    find_weights,
     identity,
 )
 from engine.translation.painter import PaintRequest
@@ -35,7 +33,6 @@ from engine.translation.words.vocabulary import vocabulary_of
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
-    from engine.translation.stable_diffusion.lora import LoraMixer
     from engine.translation.stable_diffusion.networks import StableDiffusion
 
 _OF_MODELS = (
@@ -62,7 +59,6 @@ class _Loaded:
     networks: Mapping[str, object]
     """What identifies it."""
     model: "StableDiffusion"
-    mixer: "LoraMixer"
 
 
 class DiffusionPainter:
@@ -89,7 +85,7 @@ class DiffusionPainter:
                         [*astuple(control)[2:], image_identity(control.image, settings)]
                         for control in settings.controls
                     ],
-                    "loras": _loras(settings),
+                    "loras": identity_of_loras(settings),
                     "inversions": {
                         word: file_facts(file) for word, file in inversions_of(settings).items()
                     },
@@ -116,7 +112,7 @@ class DiffusionPainter:
         recipe = self.recipe(request.settings)
         request = replace(request, settings=_as_the_model_takes_them(request.settings))
         model = self._model_for(request, report)
-        model.begin(recipe.text)
+        model.begin(recipe.text, request.settings)
         from engine.translation.method.sampler import translate
 
         return translate(model, request, report)
@@ -131,8 +127,6 @@ class DiffusionPainter:
             collect()  # its networks refer to themselves
             self._loaded = _load(settings, request.frame, report)
             report.progress(Stage.PAINTING, request.frame)
-        loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
-        self._loaded.mixer.use(loras, _loras(settings))
         return self._loaded.model
 
 
@@ -150,13 +144,12 @@ def _load(settings: TranslationSettings, frame: int, report: Report) -> _Loaded:
     weight_bytes += sum(controlnet.weight_bytes(CONTROLNET) for controlnet in controlnets)
     report.progress(Stage.LOADING_MODEL, frame, 0, max(1, round(weight_bytes / 1e6)))
     from engine.translation.stable_diffusion.loading import load_stable_diffusion
-    from engine.translation.stable_diffusion.lora import LoraMixer
 
     latents = json.dumps([networks["model"], networks["vae"]])
     name = blake2b(latents.encode(), digest_size=16).hexdigest()
     report.check_cancelled()
     loaded = load_stable_diffusion(name, model, vae, controlnets, card=graphics_card())
-    return _Loaded(networks, loaded, LoraMixer(loaded))
+    return _Loaded(networks, loaded)
 
 
 def _paints_against_others(settings: TranslationSettings) -> bool:
@@ -187,10 +180,6 @@ def _networks(settings: TranslationSettings) -> Mapping[str, object]:
         "vae": identity(VAE, settings.vae) if settings.vae else None,
         "controlnets": [identity(CONTROLNET, control.controlnet) for control in settings.controls],
     }
-
-
-def _loras(settings: TranslationSettings) -> list[object]:
-    return [[identity(LORA, lora.name), lora.weight] for lora in loras_of(settings)]
 
 
 def _check_choices(settings: TranslationSettings) -> None:

@@ -14,11 +14,12 @@ from engine.types import FloatArray, Flow
 
 @dataclass(frozen=True)
 class Trajectory:
-    """How a take came about, for others to be painted against it: its x_t before every step."""
+    """How a take came about, for others to be painted against it: its latent before every step."""
 
     model: str
     """Identifies the models that made it: to another one it means nothing."""
-    times: tuple[int, ...]
+    times: tuple[float, ...]
+    """Of the levels of noise, by the model's own names."""
     latents: NDArray[Any]
     """[len(times), C, h, w], in the precision in which the model computes."""
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
+from engine.translation.method.level import Level
+
 _FLAT = 1e-3
 """A mask that varies by less than this around a cell is flat there."""
 _SMALLEST_DEVIATION = 1e-6
@@ -64,13 +66,13 @@ def fuse_pixels(
     noise: Tensor,
     target: Tensor,
     target_noise: Tensor,
-    signal: Tensor,
+    level: Level,
     weight: Tensor,
     detail: float,
 ) -> Tensor:
     """Pixel-aware latent fusion, Eq. 11: the next x_t (Eq. 3), pulled to the noised target (Eq. 2).
 
-    `signal` is abar of the next time. `weight` [1, 1, h, w] says how much of the target: 1 outside
+    `level` is that of the next step. `weight` [1, 1, h, w] says how much of the target: 1 outside
     the mask is Eq. 11 itself. Less mixes two noises, of which the mixture is weaker than each:
     where the weight is even, `detail` says how much of the loss the key frame's own noise makes up
     for.
@@ -78,10 +80,7 @@ def fuse_pixels(
     kept = 1 - weight
     restored = torch.maximum(kept, detail * (1 - weight.square()).sqrt())
     own = torch.where(_is_flat(weight), restored, kept)
-    noised_target = signal.sqrt() * target + (1 - signal).sqrt() * target_noise
-    return (
-        signal.sqrt() * (kept * x0) + (1 - signal).sqrt() * (own * noise) + weight * noised_target
-    )
+    return level.noised(kept * x0, own * noise) + weight * level.noised(target, target_noise)
 
 
 def _is_flat(weight: Tensor) -> Tensor:

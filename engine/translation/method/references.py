@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.translation.method.level import Level
 from engine.translation.painter import Reference, Trajectory
 
 
@@ -15,8 +16,8 @@ from engine.translation.painter import Reference, Trajectory
 class ReferenceLatents:
     """The latents of one take."""
 
-    x: Mapping[int, Tensor]
-    """x_t by t, [1, C, h, w], for every step that is run."""
+    x: Mapping[float, Tensor]
+    """Noised, [1, C, h, w], by the time of every level of the steps that are run."""
     x0: Tensor | None = None
     """Its x0 [1, C, h, w] where it is known; otherwise the network predicts it from each x_t."""
 
@@ -35,11 +36,12 @@ def name_of(reference: Reference) -> str:
 def retraced(
     trajectory: Trajectory | None,
     model: str,
-    times: Sequence[int],
+    levels: Sequence[Level],
     like: Tensor,
     upload: Callable[[Tensor], Tensor],
 ) -> ReferenceLatents | None:
-    """A take on the way it came; None where this model did not go that way through these times."""
+    """A take on the way it came; None where this model did not go that way through these levels."""
+    times = [level.time for level in levels]
     if trajectory is None or trajectory.model != model or not set(times) <= set(trajectory.times):
         return None
     if trajectory.latents.shape[1:] != like.shape[1:]:
@@ -49,8 +51,6 @@ def retraced(
     return ReferenceLatents({t: latents[row_of[t]][None] for t in times})
 
 
-def encoded(
-    x0: Tensor, times: Sequence[int], noised: Callable[[Tensor, int], Tensor]
-) -> ReferenceLatents:
-    """A picture of any origin, by its encoding x0, noised to every time (Eq. 2)."""
-    return ReferenceLatents({t: noised(x0, t) for t in times}, x0)
+def encoded(x0: Tensor, levels: Sequence[Level], noise: Tensor) -> ReferenceLatents:
+    """A picture of any origin, by its encoding x0, noised to every level (Eq. 2)."""
+    return ReferenceLatents({level.time: level.noised(x0, noise) for level in levels}, x0)

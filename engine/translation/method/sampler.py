@@ -15,8 +15,10 @@ from torch import Tensor
 from engine.errors import ModelUnavailableError, OutOfMemoryError
 from engine.motion.warp import warp
 from engine.report import Report, Stage
+from engine.translation.canvas import Canvas, picture_of
 from engine.translation.execution import tells_of_memory
 from engine.translation.method.colors import match_colors
+from engine.translation.method.denoiser import Denoiser
 from engine.translation.method.fidelity import fidelity_encoding
 from engine.translation.method.fusion import (
     adain,
@@ -26,12 +28,13 @@ from engine.translation.method.fusion import (
     mask_of_cells,
     overlay,
 )
+from engine.translation.method.level import CLEAN
+from engine.translation.method.noise import shared_noise
 from engine.translation.method.preview import RoughDecoder
 from engine.translation.method.reference_view import ReferenceView
 from engine.translation.method.references import encoded, name_of, retraced
 from engine.translation.method.schedule import Schedule, schedule_of
 from engine.translation.painter import PaintRequest, Trajectory, View
-from engine.translation.stable_diffusion.networks import StableDiffusion, shared_noise
 from engine.types import FloatArray
 from engine.wording import plural
 
@@ -40,14 +43,14 @@ Tick = Callable[[], None]
 
 
 @torch.inference_mode()
-def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> FloatArray:
+def translate(model: Denoiser, request: PaintRequest, report: Report) -> FloatArray:
     """Paints a key frame against its references, or by itself where it has none (section 4.1).
 
     Only the steps that the strength asks for are run; without any, the source comes back.
     """
     settings = request.settings
-    schedule = _schedule(model, request)
-    if not schedule.times:
+    schedule = _schedule(request)
+    if not schedule.steps:
         if settings.strength > 0:
             report.notice(
                 f"A strength of {settings.strength:g} runs none of "
@@ -56,13 +59,11 @@ def translate(model: StableDiffusion, request: PaintRequest, report: Report) -> 
             )
         return request.source.copy()
     _notice_idle_constraints(request, schedule, report)
-    tick = _ticks(model, request, report)
+    tick = _ticks(request, report)
     with _memory_errors(model, request):
-        model.arrange(settings)
-        text = model.encode_prompt(settings)
         if settings.match_colors:
-            request = _recolored(model, request, text, tick, report)
-        sampling = _Sampling(model, request, schedule, text, tick, report)
+            request = _recolored(model, request, tick, report)
+        sampling = _Sampling(model, request, schedule, tick, report)
         painted = sampling.run(sampling.start(), schedule.steps)
         if schedule.pixel:
             target = sampling.target(rough=painted)
@@ -88,35 +89,35 @@ class _Sampling:
 
     def __init__(
         self,
-        model: StableDiffusion,
+        model: Denoiser,
         request: PaintRequest,
         schedule: Schedule,
-        text: Tensor,
         tick: Tick,
         report: Report,
         *,
         is_shown: bool = True,
     ) -> None:
         self.way: dict[int, Tensor] = {}
-        """x_t before each step."""
+        """The latent before each step."""
         self._model = model
+        self._canvas = Canvas(model.multiple, model.device)
+        self._levels = model.levels(request.settings)
         self._request = request
         self._settings = request.settings
         self.schedule = schedule
         self._tick = tick
         self._report = report
         self._is_shown = is_shown
-        self._text = text
-        self._conditions = model.conditions(text, request.settings, request, schedule)
+        self._conditions = model.conditions(request.settings, request, schedule, request.references)
         self._predicted: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def start(self) -> Tensor:
         """The noised source, Eq. 2, of which the strength decides how much is left (SDEdit)."""
-        return self._noised(self._source, self.schedule.times[0])
+        return self._levels[0].noised(self._source, self._noise("start"))
 
     def pure_noise(self) -> Tensor:
         """x_T = z_T, of which nothing of the source is left but the size."""
-        return self._noise("start")
+        return self._levels[0].pure(self._noise("start"))
 
     def run(self, x: Tensor, steps: range, target: _Target | None = None) -> Tensor:
         """Does the steps from x_t on; the x0 at their end."""
@@ -128,7 +129,7 @@ class _Sampling:
 
     def _step(self, x: Tensor, step: int, target: _Target | None) -> Tensor:
         """One step of Eq. 3, with the constraints in whose windows it lies."""
-        schedule, t = self.schedule, self.schedule.times[step]
+        schedule = self.schedule
         x0, noise, anchor_x0 = self._predict(x, step)
         if step in schedule.color:
             x0 = adain(x0, anchor_x0)
@@ -136,12 +137,12 @@ class _Sampling:
             x0 = fuse_shape(x0, anchor_x0, *self._anchor_motion)
         if self._is_shown:
             self._report.preview(self._request.frame, lambda: self._rough_picture(x0))
-        signal = self._model.signal_after(t, schedule.times)
+        after = self._levels[step + 1] if step + 1 < schedule.count else CLEAN
         if target is None or step not in schedule.pixel:
-            return signal.sqrt() * x0 + (1 - signal).sqrt() * noise
-        target_noise = self._noise(f"pixel fusion {t}")
+            return after.noised(x0, noise)
+        target_noise = self._noise(f"pixel fusion {self._levels[step].time}")
         detail = self._settings.fusion_detail
-        return fuse_pixels(x0, noise, target.x0, target_noise, signal, target.weight, detail)
+        return fuse_pixels(x0, noise, target.x0, target_noise, after, target.weight, detail)
 
     def _predict(self, x: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """x0 and noise of the key frame (Eq. 4), and x0 of the anchor where it has one. A
@@ -151,12 +152,12 @@ class _Sampling:
         """
         if step in self._predicted:
             return self._predicted.pop(step)
-        t = self.schedule.times[step]
+        level = self._levels[step]
         seen = [reference.at(step) for reference in self._looked_at(step)]
         features = [each.features for each in seen]
-        x0, noise = self._model.predict(x, t, self._conditions, features)
+        x0, noise = self._model.predict(x, level, self._conditions, features)
         if self._settings.sampler == "lcm":
-            noise = self._noise(f"after {t}")
+            noise = self._noise(f"after {level.time}")
         prediction = x0, noise, seen[0].x0 if seen else x0
         if self.schedule.pixel and step == self.schedule.pixel.start:
             self._predicted[step] = prediction
@@ -173,7 +174,7 @@ class _Sampling:
 
     @cached_property
     def _references(self) -> list[ReferenceView]:
-        times, noise = self.schedule.times, self._noise("start")
+        levels, noise = self._levels, self._noise("start")
         names = [name_of(each) for each in self._request.references]
         if names:  # what is drawn for its colours alone looks at none
             self._model.memory.forget_all_but(names)
@@ -181,10 +182,10 @@ class _Sampling:
             ReferenceView(
                 self._model,
                 name,
-                times,
-                retraced(each.trajectory, self._model.identity, times, noise, self._model.upload)
-                or encoded(self._fidelity(self._model.pixels(each.take)), times, self._noised),
-                partial(self._model.conditions, self._text, self._settings, each, self.schedule),
+                levels,
+                retraced(each.trajectory, self._model.identity, levels, noise, self._canvas.upload)
+                or encoded(self._fidelity(self._canvas.pixels(each.take)), levels, noise),
+                partial(self._model.conditions, self._settings, each, self.schedule),
             )
             for name, each in zip(names, self._request.references, strict=True)
         ]
@@ -193,16 +194,16 @@ class _Sampling:
     def _anchor_motion(self) -> tuple[Tensor, Tensor]:
         """Where the key frame's latent cells are in the anchor, and which of them are not."""
         anchor = self._request.references[0]
-        displacement = self._model.planes(anchor.flow.displacement)[0]
-        occlusion = self._model.planes(anchor.occlusion[..., None])
+        displacement = self._canvas.planes(anchor.flow.displacement)[0]
+        occlusion = self._canvas.planes(anchor.occlusion[..., None])
         cell = self._model.cell
         return displacement_of_cells(displacement, cell), mask_of_cells(occlusion, cell)
 
     def target(self, rough: Tensor) -> _Target:
         """The references moved over what the first pass painted (Eq. 10), encoded (Eq. 9)."""
         references = self._request.references
-        takes = [self._model.pixels(warp(each.take, each.flow)) for each in references]
-        occlusions = [self._model.planes(each.occlusion[..., None]) for each in references]
+        takes = [self._canvas.pixels(warp(each.take, each.flow)) for each in references]
+        occlusions = [self._canvas.planes(each.occlusion[..., None]) for each in references]
         fused, mask = overlay(self._decode(rough), takes, occlusions)
         hidden = mask_of_cells(mask, self._model.cell)
         return _Target(self._fidelity(fused), self._settings.fusion_strength * (1 - hidden))
@@ -210,7 +211,7 @@ class _Sampling:
     def picture(self, x0: Tensor) -> FloatArray:
         """[H, W, 3], of the size of the source."""
         height, width = self._request.source.shape[:2]
-        picture = self._model.picture(self._decode(x0), height, width)
+        picture = picture_of(self._decode(x0), height, width)
         if not np.isfinite(picture).all():
             raise ModelUnavailableError(
                 f"Frame {self._request.frame} came out as no picture: numbers of the model or of "
@@ -229,18 +230,19 @@ class _Sampling:
 
     @cached_property
     def _rough_decoder(self) -> RoughDecoder:
-        return RoughDecoder.fitted(self._source, self._model.pixels(self._request.source))
+        return RoughDecoder.fitted(self._source, self._canvas.pixels(self._request.source))
 
     @cached_property
     def _source(self) -> Tensor:
         """The x0 of the source."""
-        return self._encode(self._model.pixels(self._request.source))
+        return self._encode(self._canvas.pixels(self._request.source))
 
     def trajectory(self) -> Trajectory:
         """For key frames that are painted against this one."""
         latents = torch.cat([self.way[step] for step in self.schedule.steps])
         kept = latents.to(self._model.dtype).cpu().numpy()
-        return Trajectory(self._model.identity, self.schedule.times, kept)
+        times = tuple(level.time for level in self._levels)
+        return Trajectory(self._model.identity, times, kept)
 
     def _fidelity(self, pixels: Tensor) -> Tensor:
         return fidelity_encoding(pixels, self._encode, self._decode)
@@ -253,26 +255,21 @@ class _Sampling:
         self._report.check_cancelled()
         return self._model.decode(latent)
 
-    def _noised(self, x0: Tensor, t: int) -> Tensor:
-        """x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) z, Eq. 2."""
-        signal = self._model.signal[t]
-        return signal.sqrt() * x0 + (1 - signal).sqrt() * self._noise("start")
-
     def _noise(self, purpose: str) -> Tensor:
-        shape = self._model.latent_shape(*self._request.source.shape[:2])
-        return self._model.upload(shared_noise(self._settings.seed, purpose, shape))
+        height, width = self._canvas.padded_size(*self._request.source.shape[:2])
+        cell = self._model.cell
+        shape = 1, self._model.channels, height // cell, width // cell
+        return self._canvas.upload(shared_noise(self._settings.seed, purpose, shape))
 
 
-def _recolored(
-    model: StableDiffusion, request: PaintRequest, text: Tensor, tick: Tick, report: Report
-) -> PaintRequest:
+def _recolored(model: Denoiser, request: PaintRequest, tick: Tick, report: Report) -> PaintRequest:
     """The request with its source in the colours of a picture drawn from pure noise (5.4).
 
     That picture has the edges of the anchor, so all key frames of a shot get the same colours.
     """
     drawing = _drawing(request)
-    schedule = _schedule(model, drawing)
-    sampling = _Sampling(model, drawing, schedule, text, tick, report, is_shown=False)
+    schedule = _schedule(drawing)
+    sampling = _Sampling(model, drawing, schedule, tick, report, is_shown=False)
     drawn = sampling.picture(sampling.run(sampling.pure_noise(), sampling.schedule.steps))
     return replace(request, source=match_colors(request.source, drawn))
 
@@ -288,19 +285,18 @@ def _drawing(request: PaintRequest) -> PaintRequest:
     )
 
 
-def _schedule(model: StableDiffusion, request: PaintRequest) -> Schedule:
-    against_others = bool(request.references)
-    return schedule_of(request.settings, len(model.signal), against_others=against_others)
+def _schedule(request: PaintRequest) -> Schedule:
+    return schedule_of(request.settings, against_others=bool(request.references))
 
 
-def _ticks(model: StableDiffusion, request: PaintRequest, report: Report) -> Tick:
+def _ticks(request: PaintRequest, report: Report) -> Tick:
     """Counts the steps of all passes."""
-    schedule = _schedule(model, request)
-    total = len(schedule.times)
+    schedule = _schedule(request)
+    total = schedule.count
     if schedule.pixel:
         total += total - schedule.pixel.start
     if request.settings.match_colors:
-        total += len(_schedule(model, _drawing(request)).times)
+        total += _schedule(_drawing(request)).count
     steps = count(1)
 
     def tick() -> None:
@@ -329,13 +325,13 @@ def _notice_idle_constraints(request: PaintRequest, schedule: Schedule, report: 
         )
     if idle:
         report.notice(
-            f"With {plural(len(schedule.times), 'step')} to run, none lies in the window of "
+            f"With {plural(schedule.count, 'step')} to run, none lies in the window of "
             f"{' or '.join(idle)}, which has no effect: raise steps or strength, or widen it."
         )
 
 
 @contextmanager
-def _memory_errors(model: StableDiffusion, request: PaintRequest) -> Iterator[None]:
+def _memory_errors(model: Denoiser, request: PaintRequest) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:

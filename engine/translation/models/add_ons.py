@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import InvalidValueError, ModelUnavailableError
 from engine.settings import TranslationSettings
-from engine.translation.models.files import check_safe
+from engine.translation.models.files import LORA, check_safe, identity
 from engine.translation.words.weights import plain_text
 
 _SEPARATOR = re.compile(r"[;\n]")
@@ -85,3 +85,8 @@ def _embedding_files(settings: TranslationSettings) -> Iterator[Path]:
 
 def _entries(text: str) -> list[str]:
     return [entry for part in _SEPARATOR.split(text) if (entry := part.strip())]
+
+
+def identity_of_loras(settings: TranslationSettings) -> list[object]:
+    """Identifies the LoRAs that act, with their weights. Raises ModelUnavailableError."""
+    return [[identity(LORA, lora.name), lora.weight] for lora in loras_of(settings)]

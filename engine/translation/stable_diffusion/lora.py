@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.errors import ModelUnavailableError
-from engine.translation.stable_diffusion.networks import StableDiffusion
 
 _DOWN = ("lora_down", "lora.down", "lora_A", "lora_A.default", "lora_linear_layer.down")
 _UP = ("lora_up", "lora.up", "lora_B", "lora_B.default", "lora_linear_layer.up")
@@ -51,7 +50,8 @@ class LoraMixer:
     own weights, which are kept in main memory for the layers that a LoRA has changed.
     """
 
-    model: StableDiffusion
+    parts: Mapping[str, Any]
+    """The networks that LoRAs change: "unet" and "text_encoder"."""
     _own: dict[Any, Tensor] = field(default_factory=dict)
     """By layer: its weights without any LoRA."""
     _mixed: object = ()
@@ -82,7 +82,7 @@ class LoraMixer:
         known = {
             f"{part} {name.replace('.', '_')}": layer
             for part in _PREFIXES
-            for name, layer in getattr(self.model, part).named_modules()
+            for name, layer in self.parts[part].named_modules()
             if getattr(layer, "weight", None) is not None
         }
         for name, lora in layers.items():

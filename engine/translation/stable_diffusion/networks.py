@@ -1,30 +1,33 @@
-"""The networks of Stable Diffusion 1.5 with a ControlNet, as diffusers has them.
+"""The networks of Stable Diffusion 1.5 with ControlNets, as diffusers has them, as a denoiser.
 
-The sampling loop is ours (`sampler.py`), so that constraints between key frames can act inside it.
+The sampling loop is ours (`method/sampler.py`), so that constraints between key frames can act
+inside it.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from engine.settings import MOVIE, TranslationSettings
+from engine.translation.canvas import Canvas, pad
 from engine.translation.controls.registry import ControlImages
 from engine.translation.execution import Execution
 from engine.translation.feature_memory import FeatureMemory
-from engine.translation.method.schedule import Schedule
-from engine.translation.models.add_ons import inversions_of
-from engine.translation.painter import View
+from engine.translation.method.level import Level
+from engine.translation.method.schedule import Schedule, schedule_of
+from engine.translation.models.add_ons import identity_of_loras, inversions_of, loras_of
+from engine.translation.models.files import LORA, find_weights
+from engine.translation.painter import Reference, View
 from engine.translation.stable_diffusion.attention import Exchange, use_cross_frame_attention
 from engine.translation.stable_diffusion.freeu import use_freeu
 from engine.translation.stable_diffusion.lcm import consistent
+from engine.translation.stable_diffusion.lora import LoraMixer
 from engine.translation.stable_diffusion.text_encoding import encode_prompts, load_inversions
-from engine.types import FloatArray
+from engine.translation.stable_diffusion.times import consistency_times, sampled_times
 
 _BYTES_A_PIXEL = 10_000
 """Of card memory, besides the weights, for Stable Diffusion 1.5."""
@@ -49,8 +52,8 @@ class Control:
     features: Tensor
     """Of the control image of the frame, [1, C, h, w]."""
     weight: float
-    times: frozenset[int]
-    """The t of the steps in which it acts."""
+    times: frozenset[float]
+    """Of the levels at which it acts."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,15 @@ class Conditions:
     guidance_scale: float
     controls: tuple[Control, ...]
     is_consistent: bool
-    """Whether the network is a consistency model."""
+    """The network is a consistency model."""
 
 
 @dataclass(eq=False)
 class StableDiffusion:
-    """The networks of a model and the schedule they were trained with."""
+    """The networks of a model and the schedule they were trained with: a `Denoiser`."""
 
     identity: str
-    """Of the model whose latents these are."""
+    """Identifies the model that made the latents."""
     unet: Any
     vae: Any
     text_encoder: Any
@@ -89,16 +92,25 @@ class StableDiffusion:
         self.execution.when_short(self.memory.leave_the_card)
         self._exchange = Exchange()
         self._arrangement: object = None
+        self._mixer = LoraMixer({"unet": self.unet, "text_encoder": self.text_encoder})
         self._recipe = ""
         self._text: Tensor | None = None
 
-    def begin(self, recipe: str) -> None:
-        """Before a painting: what was worked out under another recipe is forgotten."""
+    def begin(self, recipe: str, settings: TranslationSettings) -> None:
+        loras = {find_weights(LORA, lora.name): lora.weight for lora in loras_of(settings)}
+        self._mixer.use(loras, identity_of_loras(settings))
+        self._arrange(settings)
         if recipe != self._recipe:
             self._recipe, self._text = recipe, None
             self.memory.forget()
 
-    def arrange(self, settings: TranslationSettings) -> None:
+    def levels(self, settings: TranslationSettings) -> Sequence[Level]:
+        times_of = consistency_times if settings.sampler == "lcm" else sampled_times
+        run = schedule_of(settings).count
+        signals = [(t, self.signal[t]) for t in times_of(settings.steps, run, len(self.signal))]
+        return [Level(t, abar.sqrt().item(), (1 - abar).sqrt().item()) for t, abar in signals]
+
+    def _arrange(self, settings: TranslationSettings) -> None:
         """Gives the networks the form that the settings ask for."""
         arrangement = settings.cross_frame_attention, settings.freeu
         if arrangement != self._arrangement:
@@ -108,40 +120,39 @@ class StableDiffusion:
             self._arrangement = arrangement
 
     def predict(
-        self, x: Tensor, t: int, conditions: Conditions, seen: Sequence[Tensor] = ()
+        self, x: Tensor, level: Level, conditions: Conditions, seen: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor]:
-        """The x0 and the noise of which x_t [1, C, h, w] is made (Eq. 4), with guidance.
+        """With guidance."""
+        (output,) = self._output(x, (level.time,), conditions, seen)
+        return self._in_two(x, level, output, conditions)
 
-        The frame looks at the features of others that are given, otherwise at itself.
-        """
-        (output,) = self._output(x, (t,), conditions, seen)
-        return self._in_two(x, t, output, conditions)
-
-    def see(self, x: Tensor, times: Sequence[int], conditions: Conditions) -> tuple[Tensor, Tensor]:
-        """The x0 and the features of a frame at several times, of which `x` are its x_t."""
+    def see(
+        self, x: Tensor, levels: Sequence[Level], conditions: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        times = [level.time for level in levels]
         output, features = self._output(x, times, conditions, shows=True)
-        rows = zip(x.split(1), times, output.split(1), strict=True)
+        rows = zip(x.split(1), levels, output.split(1), strict=True)
         return torch.cat([self._in_two(*row, conditions)[0] for row in rows]), features
 
     def _in_two(
-        self, x: Tensor, t: int, output: Tensor, conditions: Conditions
+        self, x: Tensor, level: Level, output: Tensor, conditions: Conditions
     ) -> tuple[Tensor, Tensor]:
         """x0 and noise, of which the network predicts one or a mixture."""
-        x0, noise = self._unmixed(x, self.signal[t], output)
-        return consistent(x, x0, t) if conditions.is_consistent else x0, noise
+        x0, noise = self._unmixed(x, level, output)
+        return consistent(x, x0, level.time) if conditions.is_consistent else x0, noise
 
-    def _unmixed(self, x: Tensor, abar: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    def _unmixed(self, x: Tensor, level: Level, output: Tensor) -> tuple[Tensor, Tensor]:
         if self.prediction == "v_prediction":
             return (
-                abar.sqrt() * x - (1 - abar).sqrt() * output,
-                abar.sqrt() * output + (1 - abar).sqrt() * x,
+                level.alpha * x - level.sigma * output,
+                level.alpha * output + level.sigma * x,
             )
-        return (x - (1 - abar).sqrt() * output) / abar.sqrt(), output
+        return (x - level.sigma * output) / level.alpha, output
 
     def _output(
         self,
         x: Tensor,
-        times: Sequence[int],
+        times: Sequence[float],
         conditions: Conditions,
         seen: Sequence[Tensor] = (),
         *,
@@ -232,18 +243,23 @@ class StableDiffusion:
         return down, middle
 
     def conditions(
-        self, text: Tensor, settings: TranslationSettings, view: View, schedule: Schedule
+        self,
+        settings: TranslationSettings,
+        view: View,
+        schedule: Schedule,
+        references: Sequence[Reference] = (),  # noqa: ARG002 - it sees them by keys and values
     ) -> Conditions:
-        """For one frame."""
+        levels = self.levels(settings)
         controls = tuple(
             Control(
                 number,
                 self._control_features(number, settings, view),
                 settings.controls[number].weight,
-                frozenset(schedule.times[step] for step in steps),
+                frozenset(levels[step].time for step in steps),
             )
             for number, steps in enumerate(schedule.controls)
         )
+        text = self._encoded_text(settings)
         return Conditions(text, settings.guidance_scale, controls, settings.sampler == "lcm")
 
     def _control_features(self, number: int, settings: TranslationSettings, view: View) -> Tensor:
@@ -260,11 +276,11 @@ class StableDiffusion:
         if kind == MOVIE and view.control_picture is not None:
             image = view.control_picture
         else:
-            image = self.control_images.make(kind, settings, pad(view.source, self._multiple))
-        return self.planes(image.clip(0, 1)).to(self.dtype)
+            image = self.control_images.make(kind, settings, pad(view.source, self.multiple))
+        return Canvas(self.multiple, self.device).planes(image.clip(0, 1)).to(self.dtype)
 
-    def encode_prompt(self, settings: TranslationSettings) -> Tensor:
-        """The text of `Conditions`."""
+    def _encoded_text(self, settings: TranslationSettings) -> Tensor:
+        """The text of `Conditions`, which is the same under one recipe."""
         if self._text is None:
             self._text = self._encoded_prompt(settings)
         return self._text
@@ -281,24 +297,19 @@ class StableDiffusion:
         )
 
     def size_that_fits(self, width: int, height: int) -> str:
-        """About the largest size of the shape of this one for which a card has memory; empty where
-        it cannot be told.
-        """
         if self.device.type == "cpu":
             return ""
         free_bytes = max(self.execution.free_bytes(), 0)
         share = min(free_bytes / (_BYTES_A_PIXEL * width * height), 0.8) ** 0.5
-        sides = [int(share * side) // self._multiple * self._multiple for side in (width, height)]
+        sides = [int(share * side) // self.multiple * self.multiple for side in (width, height)]
         return f"{sides[0]}x{sides[1]}" if min(sides) > 0 else ""
 
     def free_memory(self) -> None:
-        """Lets go of all but the networks."""
         self._text = None
         self.memory.forget()
         self.execution.forget()
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """The most likely latent of a picture [1, 3, H, W], -1..1: [1, C, h, w], float32."""
         (latent,) = self.execution.run("encode", self._encode, pixels.to(self.dtype))
         scaled: Tensor = latent.float() * self.vae.config.scaling_factor
         return scaled
@@ -307,7 +318,6 @@ class StableDiffusion:
         return (self.vae.encode(pixels).latent_dist.mode(),)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """The picture [1, 3, H, W], -1..1, of a latent, float32."""
         scaled = latent / self.vae.config.scaling_factor
         (pixels,) = self.execution.run("decode", self._decode, scaled.to(self.dtype))
         return pixels.float().clamp(-1, 1)
@@ -315,50 +325,23 @@ class StableDiffusion:
     def _decode(self, latent: Tensor) -> tuple[Tensor, ...]:
         return (self.vae.decode(latent, return_dict=False)[0],)
 
-    def pixels(self, picture: FloatArray) -> Tensor:
-        """A picture [H, W, 3], 0..1, as the networks take it: [1, 3, H, W], -1..1, padded."""
-        return self.planes(picture.clip(0, 1)) * 2 - 1
-
-    def planes(self, picture: FloatArray) -> Tensor:
-        """[H, W, C] as [1, C, H, W], padded."""
-        padded = np.require(pad(picture, self._multiple), requirements=["C", "W"])
-        return self.upload(torch.from_numpy(padded)).permute(2, 0, 1)[None].contiguous()
-
-    def upload(self, tensor: Tensor) -> Tensor:
-        """On the device, without waiting for what that is doing."""
-        if self.device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
-
-    def picture(self, pixels: Tensor, height: int, width: int) -> FloatArray:
-        """What `pixels` made of a picture [height, width, 3]."""
-        inside = pixels[0, :, :height, :width].permute(1, 2, 0)
-        return np.asarray(((inside + 1) / 2).contiguous().cpu().numpy())
-
-    def signal_after(self, t: int, times: Sequence[int]) -> Tensor:
-        """The abar of the time after t; 1 after the last one."""
-        following = times.index(t) + 1
-        return self.signal[times[following]] if following < len(times) else torch.ones(())
-
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Of a picture, padded."""
-        channels = int(self.unet.config.in_channels)
-        height, width = (-(-side // self._multiple) * self._multiple for side in (height, width))
-        return 1, channels, height // self.cell, width // self.cell
+    @property
+    def channels(self) -> int:
+        return int(self.unet.config.in_channels)
 
     @property
     def cell(self) -> int:
-        """Pixels to a side of a latent cell: 8 for Stable Diffusion 1.5."""
+        """8 for Stable Diffusion 1.5."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
-    def _multiple(self) -> int:
-        """Both sides of a picture must be multiples of this: 64 for Stable Diffusion 1.5."""
+    def multiple(self) -> int:
+        """64 for Stable Diffusion 1.5."""
         return int(self.cell * 2 ** (len(self.unet.config.block_out_channels) - 1))
 
     @property
-    def times_at_once(self) -> int:
-        """How many times of a reference one call sees: on a card, enough to keep it busy."""
+    def levels_at_once(self) -> int:
+        """On a card, enough to keep it busy."""
         return 4 if self.device.type == "cuda" else 1
 
     @cached_property
@@ -370,20 +353,3 @@ class StableDiffusion:
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.unet.dtype
         return dtype
-
-
-def shared_noise(seed: int, purpose: str, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal noise that depends on its arguments only, so that every key frame of a seed
-    starts from the same noise and any of them can be painted again alone, bit for bit.
-    """
-    digest = hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=7).digest()
-    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest))
-    return torch.randn(shape, generator=generator)
-
-
-def pad(picture: FloatArray, multiple: int) -> FloatArray:
-    """Repeats the last row and column until both sides are multiples: nothing is stretched."""
-    height, width = picture.shape[:2]
-    if height % multiple == width % multiple == 0:
-        return picture
-    return np.pad(picture, ((0, -height % multiple), (0, -width % multiple), (0, 0)), mode="edge")

@@ -17,10 +17,11 @@ from diffusers import (
 from engine.errors import CancelledError, ModelUnavailableError, OutOfMemoryError
 from engine.report import Stage
 from engine.settings import TranslationSettings
+from engine.translation.canvas import Canvas
 from engine.translation.controls.registry import canny
 from engine.translation.diffusion import DiffusionPainter
+from engine.translation.method.noise import shared_noise
 from engine.translation.painter import PaintRequest
-from engine.translation.stable_diffusion.networks import shared_noise
 from engine.types import FloatArray
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_the_sampler_agrees_with_that_of_diffusers(
         expected = pipeline(
             prompt=settings.prompt,
             negative_prompt=settings.negative_prompt,
-            image=model.encode(model.pixels(photo(64, 64))),
+            image=model.encode(Canvas(model.multiple, model.device).pixels(photo(64, 64))),
             control_image=torch.from_numpy(canny(photo(64, 64)).transpose(2, 0, 1)[None]),
             strength=settings.strength,
             num_inference_steps=settings.steps,

@@ -12,9 +12,10 @@ from engine.translation.method.fusion import (
     mask_of_cells,
     overlay,
 )
+from engine.translation.method.level import Level
 
 SHAPE = (1, 4, 12, 16)
-SIGNAL = torch.tensor(0.6, dtype=torch.float64)
+LEVEL = Level(1, alpha=0.6**0.5, sigma=0.4**0.5)
 NOWHERE, EVERYWHERE = torch.zeros(1, 1, 12, 16), torch.ones(1, 1, 12, 16)
 
 
@@ -23,20 +24,20 @@ def latent(seed: int) -> Tensor:
 
 
 def noised(x0: Tensor, noise: Tensor) -> Tensor:
-    return SIGNAL.sqrt() * x0 + (1 - SIGNAL).sqrt() * noise
+    return LEVEL.noised(x0, noise)
 
 
 @pytest.mark.parametrize("detail", [0.0, 0.9, 1.0])
 def test_full_weight_gives_equation_11_to_the_bit(detail: float) -> None:
     x0, noise, target, target_noise = map(latent, range(4))
-    fused = fuse_pixels(x0, noise, target, target_noise, SIGNAL, EVERYWHERE, detail)
+    fused = fuse_pixels(x0, noise, target, target_noise, LEVEL, EVERYWHERE, detail)
     assert torch.equal(fused, noised(target, target_noise))
 
 
 @pytest.mark.parametrize("detail", [0.0, 0.9, 1.0])
 def test_no_weight_changes_nothing(detail: float) -> None:
     x0, noise, target, target_noise = map(latent, range(4))
-    fused = fuse_pixels(x0, noise, target, target_noise, SIGNAL, NOWHERE, detail)
+    fused = fuse_pixels(x0, noise, target, target_noise, LEVEL, NOWHERE, detail)
     assert torch.equal(fused, noised(x0, noise))
 
 
@@ -44,7 +45,7 @@ def test_a_mask_decides_cell_by_cell() -> None:
     x0, noise, target, target_noise = map(latent, range(4))
     weight = NOWHERE.clone()
     weight[..., :8] = 1
-    fused = fuse_pixels(x0, noise, target, target_noise, SIGNAL, weight, detail=0.9)
+    fused = fuse_pixels(x0, noise, target, target_noise, LEVEL, weight, detail=0.9)
     assert torch.equal(fused[..., :8], noised(target, target_noise)[..., :8])
     assert torch.equal(fused[..., 8:], noised(x0, noise)[..., 8:])
 
@@ -54,7 +55,9 @@ def test_detail_gives_back_the_strength_that_noise_loses_when_it_is_mixed() -> N
     half = torch.full((1, 1, 64, 64), 0.5)
 
     def deviation(detail: float) -> float:
-        fused = fuse_pixels(zero, noise, zero, target_noise, torch.tensor(0.0), half, detail)
+        fused = fuse_pixels(
+            zero, noise, zero, target_noise, Level(1, alpha=0.0, sigma=1.0), half, detail
+        )
         return float(fused.std())
 
     assert deviation(0.0) == pytest.approx(0.5**0.5, abs=0.02)
@@ -67,8 +70,7 @@ def test_detail_is_left_out_along_the_border_of_the_mask() -> None:
     weight = NOWHERE.clone()
     weight[..., :8] = 0.5
     plain, detailed = (
-        fuse_pixels(x0, noise, target, target_noise, SIGNAL, weight, detail)
-        for detail in (0.0, 0.9)
+        fuse_pixels(x0, noise, target, target_noise, LEVEL, weight, detail) for detail in (0.0, 0.9)
     )
     changed = (plain != detailed).any(1)[0].any(0)
     assert changed.tolist() == [True] * 7 + [False] * 9

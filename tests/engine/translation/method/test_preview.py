@@ -47,9 +47,8 @@ def test_the_drawing_that_gives_a_shot_its_colours_is_not_taken_for_the_key_fram
     report.watches = True
     shot.paint(moving[0], replace(tiny_settings, match_colors=True, strength=0.5))
     assert len(report.steps_of(Stage.PAINTING)) > len(report.previews)
-    assert len(report.previews) == len(
-        schedule_of(replace(tiny_settings, strength=0.5), 1000, against_others=False).times
-    )
+    schedule = schedule_of(replace(tiny_settings, strength=0.5), against_others=False)
+    assert len(report.previews) == schedule.count
 
 
 def test_watching_changes_no_bit(

@@ -1,6 +1,8 @@
 """Key frames of a shot painted against each other: section 4.1 as a whole."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -15,6 +17,7 @@ from engine.report import Stage
 from engine.settings import TranslationSettings
 from engine.translation.diffusion import DiffusionPainter
 from engine.translation.method import sampler
+from engine.translation.method.level import Level
 from engine.translation.method.schedule import schedule_of
 from engine.translation.painter import PaintRequest
 from engine.types import FloatArray
@@ -253,8 +256,8 @@ def test_the_second_pass_ends_as_if_it_had_begun_at_the_first_step(
 def test_progress_counts_both_passes_and_cancelling_ends_either_within_one_step(
     shot: "Shot", report: "Recorder", moving: list[FloatArray], tiny_settings: TranslationSettings
 ) -> None:
-    schedule = schedule_of(tiny_settings, 1000)
-    first, second = len(schedule.times), len(schedule.times) - schedule.pixel.start
+    schedule = schedule_of(tiny_settings)
+    first, second = schedule.count, schedule.count - schedule.pixel.start
     shot.paint(moving[0], tiny_settings)
     assert report.steps_of(Stage.PAINTING)[1:] == [(0, step, first) for step in range(2, first + 1)]
     report.seen.clear()
@@ -288,3 +291,64 @@ def test_a_key_frame_painted_against_others_has_exactly_the_size_of_its_frame(
 ) -> None:
     takes = paint_shot([photo(*size), photo(*size, 1)], tiny_settings)
     assert [take.shape for take in takes] == [(*size, 3)] * 2
+
+
+class FlowMatching:
+    """A model in the form of flow matching: its latents divided by alpha + sigma."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def levels(self, settings: TranslationSettings) -> list[Level]:
+        return [
+            Level(level.time, *(each / _sum(level) for each in (level.alpha, level.sigma)))
+            for level in self._model.levels(settings)
+        ]
+
+    def predict(self, x: torch.Tensor, level: Level, *rest: Any) -> Any:
+        scale, own = _of_the_model(level)
+        return self._model.predict(scale * x, own, *rest)
+
+    def see(self, x: torch.Tensor, levels: Sequence[Level], conditions: Any) -> Any:
+        scales, own = zip(*map(_of_the_model, levels), strict=True)
+        return self._model.see(torch.tensor(scales).view(-1, 1, 1, 1) * x, own, conditions)
+
+
+def _sum(level: Level) -> float:
+    return level.alpha + level.sigma
+
+
+def _of_the_model(level: Level) -> tuple[float, Level]:
+    """What its latents are to be multiplied by, and its own level, of variance 1."""
+    scale = 1 / hypot(level.alpha, level.sigma)
+    return scale, Level(level.time, scale * level.alpha, scale * level.sigma)
+
+
+@pytest.mark.parametrize("sampler_name", ["ddim", "lcm"])
+def test_a_model_of_flow_matching_paints_the_same_pictures_under_all_constraints(
+    shot: "Shot",
+    moving: list[FloatArray],
+    tiny_settings: TranslationSettings,
+    sampler_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sampler asks for alpha and sigma and takes no schedule for granted."""
+    settings = replace(tiny_settings, sampler=sampler_name, match_colors=True)
+    as_flow = replace(shot, painter=DiffusionPainter(), sources=[], takes=[], trajectories=[])
+    for source in moving[:3]:
+        shot.paint(source, settings)
+    translate = sampler.translate
+    monkeypatch.setattr(
+        sampler, "translate", lambda model, *rest: translate(FlowMatching(model), *rest)
+    )
+    for source in moving[:3]:
+        as_flow.paint(source, settings)
+    for one, other in zip(shot.takes, as_flow.takes, strict=True):
+        assert np.abs(one - other).max() < 1e-3
+    ways = [each.trajectories[0] for each in (shot, as_flow)]
+    assert ways[0] is not None
+    assert ways[1] is not None
+    assert np.abs(ways[0].latents - ways[1].latents).max() > 0.1  # they went another way

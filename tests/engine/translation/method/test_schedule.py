@@ -7,16 +7,20 @@ import pytest
 from engine.errors import InvalidValueError
 from engine.settings import TranslationSettings
 from engine.translation.method.schedule import Schedule, schedule_of
+from engine.translation.stable_diffusion.times import sampled_times
 
 
 def schedule(strength: float = 0.75, **changed: Any) -> Schedule:
-    return schedule_of(TranslationSettings(strength=strength, **changed), trained=1000)
+    return schedule_of(TranslationSettings(strength=strength, **changed))
 
 
-def test_only_the_last_share_of_the_times_is_run() -> None:
-    assert schedule(1.0).times == tuple(range(951, 0, -50))
-    assert schedule(0.5).times == tuple(range(451, 0, -50))
-    assert schedule(0.0).times == ()
+def test_only_the_last_share_of_the_steps_is_run() -> None:
+    assert schedule(1.0).count == 20
+    assert schedule(0.5).steps == range(10)
+    assert schedule(0.0).count == 0
+    assert sampled_times(20, 20, 1000) == tuple(range(951, 0, -50))
+    assert sampled_times(20, 10, 1000) == tuple(range(451, 0, -50))
+    assert sampled_times(20, 0, 1000) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_shapes_are_fused_above_half_of_the_strength_whatever_the_number_of_step
     """And never where less than half of the way to pure noise was gone."""
     found = schedule(strength, steps=steps, shape_fusion_end=1.0)
     assert found.shape
-    assert len(found.times) - found.shape[-1] > steps / 2
+    assert found.count - found.shape[-1] > steps / 2
     assert schedule(strength, steps=steps).shape[0] == 0
 
 
@@ -62,7 +66,7 @@ def test_a_window_can_be_moved_and_each_constraint_left_out() -> None:
 
 
 def test_a_first_key_frame_has_nothing_to_be_constrained_to() -> None:
-    alone = schedule_of(TranslationSettings(), 1000, against_others=False)
+    alone = schedule_of(TranslationSettings(), against_others=False)
     assert not [*alone.shape, *alone.pixel, *alone.color]
 
 

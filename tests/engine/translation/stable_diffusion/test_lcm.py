@@ -11,9 +11,9 @@ from diffusers import LCMScheduler
 
 from engine.errors import InvalidValueError
 from engine.settings import TranslationSettings
-from engine.translation.method.schedule import schedule_of
 from engine.translation.painter import PaintRequest
 from engine.translation.stable_diffusion.lcm import consistent
+from engine.translation.stable_diffusion.times import consistency_times
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Photo
@@ -35,16 +35,16 @@ def scheduler_of(steps: int) -> Any:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7, 8, 20, 50])
 def test_its_times_are_those_of_diffusers(steps: int) -> None:
-    settings = TranslationSettings(sampler="lcm", steps=steps, strength=1.0)
-    assert list(schedule_of(settings, 1000).times) == scheduler_of(steps).timesteps.tolist()
-    half = schedule_of(replace(settings, strength=0.5), 1000).times
+    times = consistency_times(steps, steps, 1000)
+    assert list(times) == scheduler_of(steps).timesteps.tolist()
+    half = consistency_times(steps, round(0.5 * steps), 1000)
     assert len(half) == round(0.5 * steps)
     assert list(half) == scheduler_of(steps).timesteps.tolist()[steps - len(half) :]
 
 
 def test_more_steps_than_it_was_made_for_are_refused() -> None:
     with pytest.raises(InvalidValueError, match="steps is 51: the LCM sampler takes at most 50"):
-        schedule_of(TranslationSettings(sampler="lcm", steps=51), 1000)
+        consistency_times(51, 20, 1000)
 
 
 def test_a_painting_is_that_of_diffusers_with_the_same_noise(
@@ -54,13 +54,14 @@ def test_a_painting_is_that_of_diffusers_with_the_same_noise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same network, asked by their scheduler from the same start and with the same noise."""
-    from engine.translation.stable_diffusion.networks import shared_noise
+    from engine.translation.canvas import Canvas, picture_of
+    from engine.translation.method.noise import shared_noise
 
     source = photo(64, 64)
     painted = shot.paint(source, settings, ())
     model: Any = shot.painter._loaded and shot.painter._loaded.model
     scheduler = scheduler_of(settings.steps)
-    shape = model.latent_shape(64, 64)
+    shape = (1, model.channels, 64 // model.cell, 64 // model.cell)
     noises = iter(
         [shared_noise(settings.seed, f"after {t}", shape) for t in scheduler.timesteps.tolist()]
     )
@@ -68,8 +69,8 @@ def test_a_painting_is_that_of_diffusers_with_the_same_noise(
         "diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: next(noises)
     )
     with torch.inference_mode():
-        text = model.encode_prompt(settings)
-        x0 = model.encode(model.pixels(source))
+        text = model._encoded_text(settings)
+        x0 = model.encode(Canvas(model.multiple, model.device).pixels(source))
         start = shared_noise(settings.seed, "start", shape)
         x = scheduler.add_noise(x0, start, scheduler.timesteps[:1])
         for t in scheduler.timesteps:
@@ -78,7 +79,7 @@ def test_a_painting_is_that_of_diffusers_with_the_same_noise(
             ).sample.chunk(2)
             guided = without + settings.guidance_scale * (with_prompt - without)
             x, _ = scheduler.step(guided, t, x, return_dict=False)
-        expected = model.picture(model.decode(x), 64, 64)
+        expected = picture_of(model.decode(x), 64, 64)
     assert np.abs(painted - expected).max() < 1e-3
 
 
