@@ -64,13 +64,39 @@ def test_limits_come_from_options_and_from_the_environment(
     refused = inbetween("server", "start")
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "INBETWEEN_IDLE_MINUTES is 'soon': choose a number of minutes from 0 on; 0 is never.\n"
+        "INBETWEEN_IDLE_MINUTES is 'soon': choose a number of minutes from 0 to 1000000; "
+        "0 is never.\n"
     )
-    for option in ("--budget=-1", "--budget=nan", "--idle-minutes=inf"):
+    for option in (
+        "--budget=-1", "--budget=nan", "--budget=1e300", "--idle-minutes=inf", "--idle-minutes=1e10"
+    ):  # fmt: skip
         name, _, value = option.partition("=")
         told = inbetween("server", "start", "--idle-minutes=1", option)
         assert told.exit_code == 2
         assert f"{name} is {float(value)}: choose a number of" in told.stderr
+    assert not is_running()
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e10"])
+@pytest.mark.parametrize(
+    ("variable", "unit"), [("INBETWEEN_BUDGET_GIB", "GiB"), ("INBETWEEN_IDLE_MINUTES", "minutes")]
+)
+def test_a_limit_beyond_what_can_be_held_is_refused_in_a_sentence(
+    inbetween: Any,
+    fresh_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    unit: str,
+    number: str,
+) -> None:
+    monkeypatch.setenv(variable, number)
+    for command in ("start", "run", "status"):
+        refused = inbetween("server", command)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(
+            f"{variable} is {float(number)}: choose a number of {unit} from 0 to 1000000"
+        )
+    monkeypatch.delenv(variable)
     assert not is_running()
 
 
