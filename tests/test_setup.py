@@ -31,6 +31,8 @@ if [[ "$*" == "-m venv .venv" ]]; then
 fi
 if [[ "$*" == *"pip install"* ]]; then
   echo "pip ${!#}" >>"$CALLS"
+  [[ "$*" == *"--no-input"* ]] || echo "pip may ask" >>"$CALLS"
+  if read -r answer; then echo "pip heard $answer" >>"$CALLS"; fi
   if [[ -n "${SLOW:-}" ]]; then
     echo $$ >>"$SLOW"
     exec sleep 600
@@ -145,6 +147,18 @@ def test_without_pytorch_in_reach_set_up_says_what_to_do(
     assert "PIP_FIND_LINKS=FOLDER make setup" in done.stderr
     assert "INBETWEEN_TORCH=torch==" in done.stderr
     assert not (checkout / ".venv" / "setup.stamp").exists()
+
+
+def test_what_set_up_starts_can_ask_nothing(checkout: Path) -> None:
+    """A question would stand in a log, and wait for an answer that nobody knows to give."""
+    done = subprocess.run(
+        ["make", "setup"], cwd=checkout, capture_output=True, text=True, check=False, input="yes\n"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = Path(os.environ["CALLS"]).read_text()
+    assert "pip .[dev]" in calls
+    assert "pip may ask" not in calls
+    assert "pip heard" not in calls
 
 
 def test_set_up_fails_where_the_libraries_cannot_be_built(
