@@ -1,6 +1,9 @@
 """What a person is told of the server and of what lies on disk, and how it is removed."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from server import cli
 from server.client import connect
-from server.launcher import is_running, server_process_id
+from server.launcher import is_running, server_process_id, stop_server
 
 
 def answered(answer: str, *arguments: object) -> Result:
@@ -173,3 +176,68 @@ def test_uninstall_tells_what_lies_where_and_removes_what_is_ours_alone(
     assert list((home / "home").iterdir()) == [theirs]
     assert list((home / "run").iterdir()) == []
     theirs.unlink()
+
+
+@pytest.fixture
+def folders(
+    fresh_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[Path, Path]]:
+    """A home that is not there yet and a runtime folder, both named as a person would name them."""
+    home, runtime = tmp_path / "home", Path(tempfile.mkdtemp(prefix="inbetween-"))
+    monkeypatch.setenv("INBETWEEN_HOME", str(home))
+    monkeypatch.setenv("INBETWEEN_RUNTIME_DIR", str(runtime))
+    yield home, runtime
+    stop_server()
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+def test_uninstall_leaves_what_others_made_under_names_like_ours(
+    inbetween: Any, folders: tuple[Path, Path]
+) -> None:
+    home, runtime = folders
+    assert inbetween("server", "start").exit_code == 0
+    theirs = [
+        home / "sessions" / "of my analyst" / "notes.txt",
+        home / "sessions" / ("0" * 16),  # a file
+        home / "state.sqlite.bak",
+        home / "server.log",
+        runtime / "sessions" / ("0" * 16) / "notes.txt",
+        runtime / "state.sqlite",
+        runtime / "server.log.old",
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("not ours")
+    done = inbetween("uninstall", "--remove", "--yes")
+    assert done.exit_code == 0, done.stderr
+    left = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(theirs)
+
+
+def test_uninstall_tells_of_sessions_that_no_server_knows(
+    inbetween: Any, folders: tuple[Path, Path]
+) -> None:
+    home, _ = folders
+    take = home / "sessions" / "0123456789abcdef" / "takes" / "take.exr"
+    take.parent.mkdir(parents=True)
+    take.write_bytes(bytes(2000))
+    told = f"{take.parents[1]} (2.0 kB), which the server knows nothing of."
+    asked = answered("n\n", "uninstall", "--remove").stdout
+    assert "This is lost:" in asked
+    assert told in asked
+    assert take.exists()
+    assert inbetween("uninstall", "--remove", "--yes").exit_code == 0
+    assert not home.exists()
+
+
+def test_uninstall_empties_sessions_on_another_disk_and_deletes_the_link(
+    inbetween: Any, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, _ = folders
+    disk = tmp_path / "a larger disk"
+    (disk / "0123456789abcdef" / "takes").mkdir(parents=True)
+    home.mkdir()
+    (home / "sessions").symlink_to(disk)
+    assert inbetween("uninstall", "--remove", "--yes").exit_code == 0
+    assert list(disk.iterdir()) == []
+    assert not home.exists()
