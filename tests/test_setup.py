@@ -207,12 +207,12 @@ def test_a_source_that_the_security_mirror_lacks_comes_from_the_release(
     programs = {
         "apt-get": """
 if [[ "$1" == indextargets ]]; then
-  for suite in bookworm bookworm-security bookworm-backports; do
+  for suite in stable testing stable-security stable-backports; do
     echo "Debian http://archive.example/debian $suite main"
   done
 elif [[ "$*" == *" source "* ]]; then
   lists=$(printf '%s\\n' "$@" | sed -n 's/^Dir::Etc::sourcelist=//p')
-  ! grep -q backports "$lists" || exit 1
+  ! grep -q -e backports -e stable -e testing "$lists" || exit 1
   touch "${!#}_2.debian.tar.xz"
   if [[ "${!#}" == zlib ]] && grep -q security "$lists"; then
     touch "zlib_2.dsc"
@@ -238,3 +238,28 @@ fi
         f"{source}_1.dsc" for source in ("grpc", "protobuf", "abseil", "c-ares", "zlib")
     ]
     assert (prefix / "recipe").exists()
+
+
+def test_a_folder_of_somebody_else_is_not_taken_for_the_libraries(tmp_path: Path) -> None:
+    theirs = tmp_path / "notes.txt"
+    theirs.write_text("not ours")
+    done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", f"{tmp_path}/")
+    assert done.returncode != 0
+    assert done.stderr == (
+        f"libraries: {tmp_path} holds files that this script did not make: name a new or an empty "
+        "folder.\n"
+    )
+    assert list(tmp_path.iterdir()) == [theirs]
+
+
+def test_without_lists_of_packages_the_libraries_ask_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("apt-get", "dpkg-source"):
+        (tmp_path / name).write_text("#!/bin/bash\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", str(tmp_path / "libraries"))
+    assert done.returncode != 0
+    assert "run apt-get update" in done.stderr
+    assert done.stdout == ""
