@@ -14,10 +14,12 @@ BUDGET_GIB = 50.0
 
 GIB = 1 << 30
 
-LARGEST = 1_000_000
-"""Two years, a petabyte: what is beyond is a slip of the pen."""
-IDLE_RANGE = f"minutes from 0 to {LARGEST}; 0 is never"
-BUDGET_RANGE = f"GiB from 0 to {LARGEST}"
+MOST = 1_000_000
+"""Of minutes (two years) and of GiB: far beyond any use, and well within what clocks and messages
+can hold.
+"""
+IDLE_RANGE = f"minutes from 0 to {MOST}; 0 is never"
+BUDGET_RANGE = f"GiB from 0 to {MOST}"
 
 
 def idle_minutes(default: float, option: float | None = None) -> float:
@@ -45,6 +47,6 @@ def _of_environment(variable: str, default: float, allowed: str) -> float:
 
 
 def _checked(name: str, number: float | str, allowed: str) -> float:
-    if isinstance(number, str) or not 0 <= number <= LARGEST:
+    if isinstance(number, str) or not 0 <= number <= MOST:
         raise InvalidValueError(f"{name} is {number!a}: choose a number of {allowed}.")
     return number

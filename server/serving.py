@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -203,18 +203,15 @@ def locked(lock: Path, socket_path: Path) -> Iterator[None]:
     Raises AlreadyRunningError where one answers.
     """
     # gRPC takes a socket over without a word, so the lock decides who serves.
-    with storage_errors(lock):
-        file = lock.open("a+")
+    latest = time.monotonic() + LOCK_SECONDS
+    while (file := _taken(lock)) is None:
+        # One that does not answer is ending, or starting: it may be the next one's turn soon.
+        if _answers(socket_path) or time.monotonic() > latest:
+            raise AlreadyRunningError(
+                f"Another render server answers at {socket_path}: use that one, or stop it first."
+            )
+        time.sleep(LOCK_PAUSE_SECONDS)
     with file:
-        latest = time.monotonic() + LOCK_SECONDS
-        while not _takes_lock(file):
-            # One that does not answer is ending, or starting: it may be the next one's turn soon.
-            if _answers(socket_path) or time.monotonic() > latest:
-                raise AlreadyRunningError(
-                    f"Another render server answers at {socket_path}: use that one, or stop it "
-                    "first."
-                )
-            time.sleep(LOCK_PAUSE_SECONDS)
         with storage_errors(lock):
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -222,12 +219,20 @@ def locked(lock: Path, socket_path: Path) -> Iterator[None]:
         yield
 
 
-def _takes_lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _taken(lock: Path) -> IO[str] | None:
+    """The lock's file, locked; None where another process has it, or deleted it meanwhile: a file
+    without a name keeps nobody out.
+    """
+    with ExitStack() as stack, storage_errors(lock):
+        file = stack.enter_context(lock.open("a+"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                stack.pop_all()
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass
+    return None
 
 
 def _answers(socket_path: Path) -> bool:

@@ -31,6 +31,8 @@ if [[ "$*" == "-m venv .venv" ]]; then
 fi
 if [[ "$*" == *"pip install"* ]]; then
   echo "pip ${!#}" >>"$CALLS"
+  [[ "$*" == *"--no-input"* ]] || echo "pip may ask" >>"$CALLS"
+  if read -r answer; then echo "pip heard $answer" >>"$CALLS"; fi
   if [[ -n "${SLOW:-}" ]]; then
     echo $$ >>"$SLOW"
     exec sleep 600
@@ -147,6 +149,18 @@ def test_without_pytorch_in_reach_set_up_says_what_to_do(
     assert not (checkout / ".venv" / "setup.stamp").exists()
 
 
+def test_what_set_up_starts_can_ask_nothing(checkout: Path) -> None:
+    """A question would stand in a log, and wait for an answer that nobody knows to give."""
+    done = subprocess.run(
+        ["make", "setup"], cwd=checkout, capture_output=True, text=True, check=False, input="yes\n"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = Path(os.environ["CALLS"]).read_text()
+    assert "pip .[dev]" in calls
+    assert "pip may ask" not in calls
+    assert "pip heard" not in calls
+
+
 def test_set_up_fails_where_the_libraries_cannot_be_built(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,12 +207,12 @@ def test_a_source_that_the_security_mirror_lacks_comes_from_the_release(
     programs = {
         "apt-get": """
 if [[ "$1" == indextargets ]]; then
-  for suite in bookworm bookworm-security bookworm-backports; do
+  for suite in stable testing stable-security stable-backports; do
     echo "Debian http://archive.example/debian $suite main"
   done
 elif [[ "$*" == *" source "* ]]; then
   lists=$(printf '%s\\n' "$@" | sed -n 's/^Dir::Etc::sourcelist=//p')
-  ! grep -q backports "$lists" || exit 1
+  ! grep -q -e backports -e stable -e testing "$lists" || exit 1
   touch "${!#}_2.debian.tar.xz"
   if [[ "${!#}" == zlib ]] && grep -q security "$lists"; then
     touch "zlib_2.dsc"
@@ -226,9 +240,26 @@ fi
     assert (prefix / "recipe").exists()
 
 
-def test_a_folder_with_other_things_is_not_taken_for_the_libraries(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("mine")
+def test_a_folder_of_somebody_else_is_not_taken_for_the_libraries(tmp_path: Path) -> None:
+    theirs = tmp_path / "notes.txt"
+    theirs.write_text("not ours")
     done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", f"{tmp_path}/")
-    assert done.returncode == 1
-    assert "holds other things than libraries of this script" in done.stderr
-    assert (tmp_path / "precious").read_text() == "mine"
+    assert done.returncode != 0
+    assert done.stderr == (
+        f"libraries: {tmp_path} holds files that this script did not make: name a new or an empty "
+        "folder.\n"
+    )
+    assert list(tmp_path.iterdir()) == [theirs]
+
+
+def test_without_lists_of_packages_the_libraries_ask_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("apt-get", "dpkg-source"):
+        (tmp_path / name).write_text("#!/bin/bash\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = run(REPOSITORY, "plugin_ofx/libraries/build.sh", str(tmp_path / "libraries"))
+    assert done.returncode != 0
+    assert "run apt-get update" in done.stderr
+    assert done.stdout == ""

@@ -69,7 +69,7 @@ working= libraries=
 trap 'for group in $working $libraries; do kill -- "-$group" 2>/dev/null || true; done' EXIT
 
 # Starts a command with its words in a log, as a process group of its own, which ends as a whole;
-# $! is its number.
+# $! is its number. It can ask nothing: a question would stand in the log, and wait unseen.
 start() {
   local log=$1
   shift
@@ -112,7 +112,7 @@ make_environment() {
   "$python" -m venv .venv
 }
 
-pip_install() { "$PYTHON" -m pip install --progress-bar off --disable-pip-version-check "$@"; }
+pip_install() { "$PYTHON" -m pip install --no-input --progress-bar off --disable-pip-version-check "$@"; }
 
 # torch goes first and by name: left to itself, pip brings several GB of CUDA with any package that
 # needs torch, also where there is no graphics card.

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 readonly HERE=$(cd "$(dirname "$0")" && pwd)
-PREFIX=$(realpath -m "${1:?usage: build.sh PREFIX}")
+PREFIX=$(realpath -m -- "${1:?usage: build.sh PREFIX}")
 readonly PREFIX
 readonly SOURCES=(grpc protobuf abseil c-ares zlib)
 # Of Debian's releases the one whose sources are known to build: the same on each newer Debian, whose
@@ -23,18 +23,22 @@ recipe() {
   "${CXX:-c++}" --version
 }
 
-# The system's own archives, read for sources, whatever they call their release. Others (of drivers,
-# of browsers) are left out.
+# The system's own archives, read for sources. Others (of drivers, of browsers) are left out. Debian's
+# suites are those of the release above, whatever the system's own are called.
 source_lists() {
-  local origin uri suite component
+  local targets origin uri suite component
   # shellcheck disable=SC2016 - these are apt's names
-  apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-    sort -u | while read -r origin uri suite component; do
+  targets=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages')
+  [[ -n "$targets" ]] || die "apt has no lists of packages here: run apt-get update, as root."
+  sort -u <<<"$targets" | while read -r origin uri suite component; do
     case "$origin $suite" in
-      *-backports | *-proposed*) continue ;;
-      Debian\ *) printf 'deb-src %s %s %s\n' "$uri" "$DEBIAN_RELEASE${suite#"${suite%%-*}"}" "$component" ;;
-      Ubuntu\ *) printf 'deb-src %s %s %s\n' "$uri" "$suite" "$component" ;;
+      *-backports* | *-proposed*) continue ;;
+      Debian\ *-security | Debian\ *-updates) suite=$DEBIAN_RELEASE-${suite##*-} ;;
+      Debian\ *) suite=$DEBIAN_RELEASE ;;
+      Ubuntu\ *) ;;
+      *) continue ;;
     esac
+    printf 'deb-src %s %s %s\n' "$uri" "$suite" "$component"
   done | sort -u
 }
 
@@ -54,8 +58,7 @@ fetch_source() {
 fetch() {
   local apt=$1/apt source
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts"
-  source_lists >"$apt/every.list"
-  [[ -s "$apt/every.list" ]] || die "apt knows no package lists: run apt-get update first."
+  source_lists >"$apt/every.list" || exit 1
   grep -v -e '-security ' "$apt/every.list" >"$apt/release.list" || return 1
   APT=(-q -o "Dir::Etc::sourceparts=$apt/parts" -o "Dir::State::lists=$apt/lists"
     -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User= -o Acquire::Retries=3)
@@ -72,12 +75,14 @@ unpack() {
   done
 }
 
+# Nothing is there yet, or what this script made.
+is_ours() { [[ -f "$PREFIX/recipe" || -z "$(ls -A "$PREFIX" 2>/dev/null)" ]]; }
+
 main() {
   local work key
   key=$(recipe | sha256sum | cut -c1-16)
   [[ -f "$PREFIX/recipe" && "$(cat "$PREFIX/recipe")" == "$key" ]] && return 0
-  [[ -f "$PREFIX/recipe" || -z "$(ls -A "$PREFIX" 2>/dev/null)" ]] || die \
-    "$PREFIX holds other things than libraries of this script: name another folder."
+  is_ours || die "$PREFIX holds files that this script did not make: name a new or an empty folder."
   work=$PREFIX.building
   rm -rf "$work"
   mkdir -p "$work/sources"
@@ -89,8 +94,8 @@ main() {
   cmake --build "$work/build" --target libraries --parallel "$(nproc)"
   cmake --install "$work/build"
   echo "$key" >"$work/prefix/recipe"
-  [[ ! -e "$PREFIX" ]] || mv "$PREFIX" "$work/before"
-  mv "$work/prefix" "$PREFIX"
+  [[ ! -e "$PREFIX" ]] || mv -T "$PREFIX" "$work/old"
+  mv -T "$work/prefix" "$PREFIX"
   rm -rf "$work"
 }
 

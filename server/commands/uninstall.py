@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,11 @@ from server.launcher import stop_server
 from server.serving import locked
 from server.session_folder import DOOMED, size_of
 
+HOME_FILES = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm", "state.sqlite-journal")
+RUNTIME_FILES = ("server.sock", "server.log", "server.log.1", "server.lock")
+SESSION = re.compile(rf"({re.escape(DOOMED)})?[0-9a-f]{{16}}")
+"""The folder of a session, or of one whose deletion has begun."""
+
 
 def uninstall(*, remove: bool, ask: bool) -> None:
     """Prints what lies where; with `remove`, deletes what the server made."""
@@ -33,18 +38,11 @@ def uninstall(*, remove: bool, ask: bool) -> None:
         typer.echo("\nNothing was removed. inbetween uninstall --remove deletes the first two.")
 
 
-HOME_FILES = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
-RUNTIME_FILES = ("server.sock", "server.log", *(f"server.log.{number}" for number in range(1, 10)))
-"""Not the lock: a server that waits for it would hold one that no other sees."""
-_SESSION = re.compile(rf"({re.escape(DOOMED)})?[0-9a-f]{{16}}")
-
-
 def _places() -> Iterator[tuple[str, str]]:
     """What lies where, how large, and what removes it."""
-    home, runtime = paths.home_folder(), paths.runtime_folder()
     for name, folder, made in (
-        ("sessions", home, _made_in_home(home)),
-        ("server", runtime, _made_in_runtime(runtime)),
+        ("sessions", paths.home_folder(), _made_at_home()),
+        ("server", paths.runtime_folder(), _existing(paths.runtime_folder(), RUNTIME_FILES)),
     ):
         size = decimal(sum(map(_size, made)))
         yield name, f"{folder} ({size}): inbetween uninstall --remove"
@@ -56,21 +54,17 @@ def _places() -> Iterator[tuple[str, str]]:
     yield "models", f"{cache}: Hugging Face's, which other programs use too; left alone"
 
 
-def _made_in_home(folder: Path) -> list[Path]:
-    """What the server made there: a folder that somebody chose may hold other things too. Sessions
-    come first, so that the books are the last to go.
-    """
-    sessions = folder / "sessions"
-    found = sorted(sessions.iterdir()) if sessions.is_dir() else []
-    made = [path for path in found if _SESSION.fullmatch(path.name) and path.is_dir()]
-    return made + _existing(folder, HOME_FILES)
+def _made_at_home() -> list[Path]:
+    """What the server made there: a folder that somebody chose may hold other things too."""
+    return [*_session_folders(), *_existing(paths.home_folder(), HOME_FILES)]
 
 
-def _made_in_runtime(folder: Path) -> list[Path]:
-    return _existing(folder, RUNTIME_FILES)
+def _session_folders() -> list[Path]:
+    folders = (paths.home_folder() / "sessions").glob("*")
+    return sorted(path for path in folders if SESSION.fullmatch(path.name) and path.is_dir())
 
 
-def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
+def _existing(folder: Path, names: Sequence[str]) -> list[Path]:
     return [folder / name for name in names if os.path.lexists(folder / name)]
 
 
@@ -91,30 +85,54 @@ def _remove(*, ask: bool) -> None:
         typer.confirm("Delete all of it?", abort=True)
     stop_server()
     with locked(paths.lock_path(), paths.socket_path()):  # No server begins meanwhile.
-        home, runtime = paths.home_folder(), paths.runtime_folder()
-        _delete(_made_in_home(home))
-        _delete(_made_in_runtime(runtime))
-        for folder in (home / "sessions", home):
-            with suppress(OSError):  # where other things lie, or the folder is a link
-                folder.rmdir()
+        _remove_home()
+        # The lock goes last: whoever waits for it serves from then on.
+        _delete(_existing(paths.runtime_folder(), RUNTIME_FILES))
+        _remove_empty(paths.runtime_folder())
     typer.echo("Sessions and server files are gone. The effect and the program are still there.")
 
 
 def _lost() -> Iterator[str]:
     home = paths.home_folder()
-    if not (home / "state.sqlite").exists():
-        for path in _made_in_home(home):
-            yield f"lost: {path}"
+    has_state = (home / "state.sqlite").exists()
+    folders = _session_folders()
+    if not (has_state or folders):
         return
     yield "\nThis is lost:"
-    try:
-        with connect() as client:
-            yield from losses(client, client.measure_sessions())
-    except InbetweenError as error:
-        yield f"all of {home}, which cannot be read now ({error})"
+    known: set[str] = set()
+    if has_state:
+        try:
+            with connect() as client:
+                usages = client.measure_sessions()
+                yield from losses(client, usages)
+        except InbetweenError as error:
+            yield f"all of {home}, which cannot be read now ({error})"
+            return
+        known = {usage.session_id for usage in usages}
+    for folder in folders:
+        if folder.name not in known:
+            yield f"{folder} ({decimal(_size(folder))}), which the server knows nothing of."
 
 
-def _delete(made: Iterable[Path]) -> None:
+def _remove_home() -> None:
+    _delete(_made_at_home())
+    _remove_empty(paths.home_folder() / "sessions")
+    _remove_empty(paths.home_folder())
+
+
+def _delete(made: Sequence[Path]) -> None:
     for path in made:
         with storage_errors(path):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Deletes a folder that holds nothing more; where a link leads to it, the link alone."""
+    with suppress(OSError):
+        if not folder.is_symlink():
+            folder.rmdir()
+        elif not any(folder.glob("*")):
+            folder.unlink()

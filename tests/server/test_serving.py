@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,8 @@ from inbetween.v1.render_pb2 import StartJobRequest
 from inbetween.v1.session_pb2 import GetSessionRequest, JobState
 
 from engine.errors import InbetweenError
-from server import paths
-from server.serving import RunningServer, ServerOptions, serve
+from server import paths, serving
+from server.serving import RunningServer, ServerOptions, locked, serve
 from tests.patience import PATIENCE_SECONDS
 from tests.server.conftest import Caller, assert_ends, children, jobs_until_end
 
@@ -78,6 +79,31 @@ def test_a_second_server_on_the_socket_refuses_and_the_first_goes_on(
         f"Another render server answers at {render_server.socket}: use that one, or stop it first."
     )
     assert caller.open(tiny_clip).id
+
+
+def test_a_lock_that_is_deleted_while_a_server_waits_for_it_still_admits_one_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, nobody = tmp_path / "server.lock", tmp_path / "server.sock"
+    entered, leave = threading.Event(), threading.Event()
+
+    def wait_for_it() -> None:
+        with locked(lock, nobody):
+            entered.set()
+            leave.wait(PATIENCE_SECONDS)
+
+    waiting = threading.Thread(target=wait_for_it)
+    with locked(lock, nobody):
+        waiting.start()
+        assert not entered.wait(0.3)
+        lock.unlink()
+    assert entered.wait(PATIENCE_SECONDS)
+    monkeypatch.setattr(serving, "LOCK_SECONDS", 0.3)
+    with pytest.raises(InbetweenError), locked(lock, nobody):
+        pass
+    leave.set()
+    waiting.join()
+    assert lock.exists()
 
 
 def test_a_socket_path_that_is_too_long_is_said_to_be(

@@ -1,6 +1,9 @@
 """What a person is told of the server and of what lies on disk, and how it is removed."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from server import cli
 from server.client import connect
-from server.launcher import is_running, server_process_id
+from server.launcher import is_running, server_process_id, stop_server
 
 
 def answered(answer: str, *arguments: object) -> Result:
@@ -68,11 +71,36 @@ def test_limits_come_from_options_and_from_the_environment(
         "INBETWEEN_IDLE_MINUTES is 'soon': choose a number of minutes from 0 to 1000000; "
         "0 is never.\n"
     )
-    for option in ("--budget=-1", "--budget=nan", "--budget=1e10", "--idle-minutes=inf"):
+    for option in (
+        "--budget=-1", "--budget=nan", "--budget=1e300", "--idle-minutes=inf", "--idle-minutes=1e10"
+    ):  # fmt: skip
         name, _, value = option.partition("=")
         told = inbetween("server", "start", "--idle-minutes=1", option)
         assert told.exit_code == 2
         assert f"{name} is {float(value)}: choose a number of" in told.stderr
+    assert not is_running()
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e10"])
+@pytest.mark.parametrize(
+    ("variable", "unit"), [("INBETWEEN_BUDGET_GIB", "GiB"), ("INBETWEEN_IDLE_MINUTES", "minutes")]
+)
+def test_a_limit_beyond_what_can_be_held_is_refused_in_a_sentence(
+    inbetween: Any,
+    fresh_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    unit: str,
+    number: str,
+) -> None:
+    monkeypatch.setenv(variable, number)
+    for command in ("start", "run", "status"):
+        refused = inbetween("server", command)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(
+            f"{variable} is {float(number)}: choose a number of {unit} from 0 to 1000000"
+        )
+    monkeypatch.delenv(variable)
     assert not is_running()
 
 
@@ -160,25 +188,79 @@ def test_uninstall_tells_what_lies_where_and_removes_what_is_ours_alone(
     assert "install-plugin --remove" in told
     assert is_running()
     assert inbetween("uninstall", "--yes").exit_code == 2
-    theirs = {
-        folder: [home / folder / name for name in ("notes.txt", "state.sqlite.backup")]
-        for folder in ("home", "run")
-    }
-    theirs["home"].append(home / "home" / "sessions" / "mine.txt")
-    theirs["run"].append(home / "run" / "sessions" / "mine.txt")
-    (home / "run" / "sessions").mkdir()
-    for path in (path for paths in theirs.values() for path in paths):
-        path.write_text("not ours")
+    theirs = home / "home" / "notes.txt"
+    theirs.write_text("not ours")
     asked = answered("n\n", "uninstall", "--remove")
     assert asked.exit_code == 1
     assert "Painted by hand, and nothing can make it again: frame 4." in asked.stdout
     assert is_running()
     assert inbetween("uninstall", "--remove", "--yes").exit_code == 0
     assert not is_running()
-    assert _files(home / "home") == set(theirs["home"])
-    # A server that waits for the lock would hold one that no other one sees.
-    assert _files(home / "run") == {*theirs["run"], home / "run" / "server.lock"}
+    assert list((home / "home").iterdir()) == [theirs]
+    assert list((home / "run").iterdir()) == []
+    theirs.unlink()
 
 
-def _files(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.is_file()}
+@pytest.fixture
+def folders(
+    fresh_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[Path, Path]]:
+    """A home that is not there yet and a runtime folder, both named as a person would name them."""
+    home, runtime = tmp_path / "home", Path(tempfile.mkdtemp(prefix="inbetween-"))
+    monkeypatch.setenv("INBETWEEN_HOME", str(home))
+    monkeypatch.setenv("INBETWEEN_RUNTIME_DIR", str(runtime))
+    yield home, runtime
+    stop_server()
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+def test_uninstall_leaves_what_others_made_under_names_like_ours(
+    inbetween: Any, folders: tuple[Path, Path]
+) -> None:
+    home, runtime = folders
+    assert inbetween("server", "start").exit_code == 0
+    theirs = [
+        home / "sessions" / "of my analyst" / "notes.txt",
+        home / "sessions" / ("0" * 16),  # a file
+        home / "state.sqlite.bak",
+        home / "server.log",
+        runtime / "sessions" / ("0" * 16) / "notes.txt",
+        runtime / "state.sqlite",
+        runtime / "server.log.old",
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("not ours")
+    done = inbetween("uninstall", "--remove", "--yes")
+    assert done.exit_code == 0, done.stderr
+    left = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(theirs)
+
+
+def test_uninstall_tells_of_sessions_that_no_server_knows(
+    inbetween: Any, folders: tuple[Path, Path]
+) -> None:
+    home, _ = folders
+    take = home / "sessions" / "0123456789abcdef" / "takes" / "take.exr"
+    take.parent.mkdir(parents=True)
+    take.write_bytes(bytes(2000))
+    told = f"{take.parents[1]} (2.0 kB), which the server knows nothing of."
+    asked = answered("n\n", "uninstall", "--remove").stdout
+    assert "This is lost:" in asked
+    assert told in asked
+    assert take.exists()
+    assert inbetween("uninstall", "--remove", "--yes").exit_code == 0
+    assert not home.exists()
+
+
+def test_uninstall_empties_sessions_on_another_disk_and_deletes_the_link(
+    inbetween: Any, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, _ = folders
+    disk = tmp_path / "a larger disk"
+    (disk / "0123456789abcdef" / "takes").mkdir(parents=True)
+    home.mkdir()
+    (home / "sessions").symlink_to(disk)
+    assert inbetween("uninstall", "--remove", "--yes").exit_code == 0
+    assert list(disk.iterdir()) == []
+    assert not home.exists()
