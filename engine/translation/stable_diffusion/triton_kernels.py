@@ -1,4 +1,4 @@
-"""The Triton kernels of `fused.py`. Tensors are channels last: [B, H, W, C] in memory."""
+"""The Triton kernels of `triton_layers.py`. Tensors are channels last: [B, H, W, C] in memory."""
 
 # ruff: noqa: N803 - what is known when a kernel is compiled is written in capitals
 # mypy: ignore-errors
