@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from inbetween.v1.render_pb2 import StartJobRequest
 from inbetween.v1.session_pb2 import JobState
@@ -145,3 +146,19 @@ def test_the_process_that_renders_stays_for_the_next_job(
             assert caller.run(session.id, frames).state == JobState.JOB_STATE_DONE
             processes.append(server.jobs.worker_process_id)
         assert processes[0] == processes[1] is not None
+
+
+def test_a_server_whose_end_nobody_asks_for_is_stopped(rendezvous: Path) -> None:
+    """As in a container, whose first process knows nothing of it: what is left of it stays."""
+    deaf = (
+        "import subprocess, sys, time; "
+        "subprocess.Popen([sys.executable, '-m', 'server.cli', 'server', 'run']); time.sleep(3600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", deaf]) as parent:
+        try:
+            wait_until(is_running)
+            server = server_process_id()
+            assert stop_server()
+            assert psutil.Process(server).status() == psutil.STATUS_ZOMBIE
+        finally:
+            parent.kill()
