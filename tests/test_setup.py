@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, assert_ends, wait_until
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("tools", "Makefile", "pyproject.toml", "constraints.txt", "CMakeLists.txt", "protos")
@@ -197,7 +197,7 @@ def test_an_interrupted_set_up_leaves_nothing_running(
     pip = int(started.read_text())
     os.killpg(setup.pid, signal.SIGINT)
     assert setup.wait(PATIENCE_SECONDS) != 0
-    wait_until(lambda: not Path(f"/proc/{pip}").exists())
+    assert_ends(pip)
 
 
 def test_a_source_that_the_security_mirror_lacks_comes_from_the_release(

@@ -38,7 +38,7 @@ from inbetween.v1.settings_pb2 import (
 from numpy.typing import NDArray
 
 from server.serving import RunningServer
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 Pixels = NDArray[np.uint8]
 ENDED = (JobState.JOB_STATE_DONE, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
@@ -130,19 +130,6 @@ def children(process: int) -> list[int]:
         for listed in Path(f"/proc/{process}/task").glob("*/children")
         for child in listed.read_text().split()
     ]
-
-
-def assert_ends(process: int) -> None:
-    """A process comes to its end; a zombie has."""
-    status = Path(f"/proc/{process}/stat")
-
-    def has_ended() -> bool:
-        try:
-            return status.read_text().rpartition(")")[2].split()[0] == "Z"
-        except OSError:
-            return True
-
-    wait_until(has_ended)
 
 
 @pytest.fixture

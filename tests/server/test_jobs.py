@@ -32,7 +32,8 @@ from inbetween.v1.settings_pb2 import Settings, TranslationSettings
 
 from engine.media.exr import read_exr
 from server.serving import RunningServer, ServerOptions, serve
-from tests.server.conftest import QUICK, Caller, assert_ends
+from tests.patience import assert_ends
+from tests.server.conftest import QUICK, Caller
 
 
 def figures(cost: Cost) -> tuple[int, int, int]:

@@ -21,8 +21,8 @@ from inbetween.v1.session_pb2 import GetSessionRequest, JobState
 from engine.errors import InbetweenError
 from server import paths, serving
 from server.serving import RunningServer, ServerOptions, locked, serve
-from tests.patience import PATIENCE_SECONDS
-from tests.server.conftest import Caller, assert_ends, children, jobs_until_end
+from tests.patience import PATIENCE_SECONDS, assert_ends
+from tests.server.conftest import Caller, children, jobs_until_end
 
 SERVE = "from server.serving import ServerOptions, run_server; run_server(ServerOptions())"
 

@@ -17,8 +17,8 @@ from inbetween.v1.upkeep_pb2_grpc import UpkeepServiceStub
 from server.client import connect
 from server.launcher import is_running, server_process_id, stop_server
 from server.serving import ServerOptions, serve
-from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.server.conftest import Caller, assert_ends, children
+from tests.patience import PATIENCE_SECONDS, assert_ends, wait_until
+from tests.server.conftest import Caller, children
 
 
 @pytest.fixture
